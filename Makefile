@@ -1,0 +1,55 @@
+# `make run` and `make test` do all their set-up themselves; `make help` lists the rest.
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format format-check types migrations-check deploy-check lock docs psql reset
+
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+help:  ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/installed: requirements-dev.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name it with: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@if command -v uv >/dev/null; then \
+	  uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.txt; \
+	else \
+	  $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt; \
+	fi
+	@touch $@
+
+run: $(VENV)/installed  ## Start everything: database, API, worker, admin
+	@exec $(BIN)/python -m config.run
+
+test: $(VENV)/installed  ## Run all tests, on servers of their own (ARGS="-k login" goes to pytest)
+	@exec $(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/installed  ## Look for mistakes
+	@$(BIN)/ruff check
+
+format: $(VENV)/installed  ## Format the code
+	@$(BIN)/ruff check --fix-only --quiet
+	@$(BIN)/ruff format
+
+format-check: $(VENV)/installed  ## Say whether the code is formatted
+	@$(BIN)/ruff format --check
+
+types: $(VENV)/installed  ## Check the types
+	@$(BIN)/mypy
+
+migrations-check: $(VENV)/installed  ## Say whether a migration is missing
+	@$(BIN)/python manage.py makemigrations --check --dry-run
+
+lock: $(VENV)/installed  ## Compile pyproject.toml into both requirements files (ARGS="--upgrade" takes newer versions)
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes $(ARGS) --output-file requirements.txt pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes $(ARGS) --group dev --constraints requirements.txt --output-file requirements-dev.txt pyproject.toml
+
+docs: $(VENV)/installed  ## Write docs/configuration.md and .env.example anew from config/env.py
+	@$(BIN)/python -m config.env_docs
+
+psql: $(VENV)/installed  ## Open the database
+	@exec $(BIN)/python manage.py dbshell
+
+reset: $(VENV)/installed  ## Delete the embedded servers' data, with all that is in it
+	@$(BIN)/python -m config.run reset
