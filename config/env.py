@@ -1,0 +1,249 @@
+"""
+The typed environment: every variable that the project reads, its type, default and meaning.
+
+Values come from the process environment, else from `NAME_FILE` (a path to a file that holds a secret), else from the file that `ENV_FILE` names
+(`.env`). A blank value means the default, unknown names are ignored. `load()` refuses with one message that lists every problem.
+"""
+
+import contextlib
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from .env_types import BLANK, Email, List, Port, PostgresURL, Rate, RateOrOff, RedisURL, SecretFiles, Username, secret_file_problems
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+LOCAL_DIR = BASE_DIR / ".local"
+SECRET_KEY_COMMAND = 'python -c "import secrets; print(secrets.token_urlsafe(50))"'  # noqa: S105 - how to make one
+SAMPLE_VALUES = {"changethis", "change-me", "your_password", "your_postgres_user", "your_server", "your_host", "your_db"}
+
+Services = Literal["postgres", "valkey"]
+
+
+class ConfigurationError(SystemExit):
+    """
+    Raised while settings load; its text lists all problems. As a `SystemExit` it ends every entry point with status 1 and no traceback.
+    """
+
+    def __init__(self, environment: str, problems: dict[str, str]) -> None:
+        lines = [f"Refusing to start (ENVIRONMENT={environment}):", *(f"  {name}: {text}" for name, text in problems.items())]
+        super().__init__("\n".join(lines))
+
+
+class Environment(BaseSettings):
+    """
+    One attribute a variable, in lower case; `description` and `group` feed `docs/configuration.md` and `.env.example`.
+    """
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", env_file_encoding="utf-8")
+
+    # fmt: off
+    environment: Literal["local", "staging", "production"] = Field("local", description="Where this runs. Everything but `local` refuses missing and insecure values.")
+    app_name: str = Field("Django Boilerplate", description="Title of the API in its documentation, and of the admin.")
+    app_description: str = Field("A Django REST API.", description="Description of the API in its documentation.")
+    app_version: str = Field("0.1.0", description="Version of the API in its documentation.")
+    contact_name: str = Field("", description="Whom the API's documentation names as contact.")
+    contact_email: str = Field("", description="The contact's address in the API's documentation.")
+    license_name: str = Field("MIT", description="License that the API's documentation names.")
+
+    allowed_hosts: List = Field([], description="Host names that this site answers to, separated by commas. Local default: the loopback names. Required otherwise; `*` is refused.")
+    csrf_trusted_origins: List = Field([], description="Further origins (`https://app.example.com`) whose pages may use the admin's forms and the refresh cookie.")
+    trusted_proxy_count: int = Field(0, ge=0, le=16, description="How many proxies in front of this site append to `X-Forwarded-For`. With 0 that header is not read.")
+    max_body_bytes: int = Field(1_048_576, ge=1024, description="Size in bytes over which a request body is refused with 413.")
+    client_cache_max_age: int = Field(60, ge=0, description="Seconds for which clients and shared caches may keep public answers; 0 makes them ask each time.")
+    port: Port = Field(8000, description="Port on which `make run` and gunicorn listen.")
+    web_concurrency: int = Field(2, ge=1, le=256, description="Number of gunicorn worker processes.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Lowest level of the log lines that are written.")
+
+    secret_key: SecretStr = Field(BLANK, description=f"Key of all signatures: at least 50 characters, made by `{SECRET_KEY_COMMAND}`. Local default: generated once under `.local/`. Required otherwise.")
+    algorithm: Literal["HS256", "HS384", "HS512"] = Field("HS256", description="How tokens are signed.")
+    access_token_expire_minutes: int = Field(30, ge=1, le=1440, description="Minutes for which an access token lives.")
+    refresh_token_expire_days: int = Field(7, ge=1, le=365, description="Days for which a session lives after its last refresh.")
+    session_max_days: int = Field(90, ge=1, le=3650, description="Days after which a session ends, however often it was refreshed.")
+    refresh_reuse_grace_seconds: int = Field(10, ge=0, le=300, description="Seconds in which a refresh token that was just rotated still gives the same successor.")
+    refresh_cookie_samesite: Literal["Lax", "Strict", "None"] = Field("Lax", description="`SameSite` of the refresh cookie; `None` forces `Secure`.")
+
+    database_url: PostgresURL = Field(BLANK, description="PostgreSQL as `postgresql://user:password@host:5432/name`; wins over `POSTGRES_*`. Local default: an embedded server. Required otherwise, or `POSTGRES_*`.")
+    postgres_server: str = Field("", description="Host of PostgreSQL.")
+    postgres_port: Port = Field(5432, description="Port of PostgreSQL.")
+    postgres_user: str = Field("postgres", description="User of PostgreSQL.")
+    postgres_password: SecretStr = Field(BLANK, description="Password of PostgreSQL. Required with `POSTGRES_SERVER` outside local.")
+    postgres_db: str = Field("postgres", description="Name of the database.")
+
+    cache_enabled: bool = Field(True, description="`false` runs without the cache's Redis: every answer is read from the database.")
+    redis_cache_url: RedisURL = Field(BLANK, description="Redis or Valkey of the cache, as `redis://host:6379/0`; wins over host and port. Local default: an embedded server. Required otherwise, or the host.")
+    redis_cache_host: str = Field("", description="Host of the cache's Redis (database 0).")
+    redis_cache_port: Port = Field(6379, description="Port of the cache's Redis.")
+    rate_limit_enabled: bool = Field(True, description="`false` runs without limits by tier; the guards on login and registration stay, counted in each process.")
+    redis_rate_limit_url: RedisURL = Field(BLANK, description="Redis or Valkey of the limits; wins over host and port. Local default: an embedded server. Required otherwise, or the host.")
+    redis_rate_limit_host: str = Field("", description="Host of the limits' Redis (database 1).")
+    redis_rate_limit_port: Port = Field(6379, description="Port of the limits' Redis.")
+    queue_enabled: bool = Field(True, description="`false` runs without the broker: the task endpoints answer 503, and mails are sent in the process.")
+    redis_queue_url: RedisURL = Field(BLANK, description="Redis or Valkey of the broker; wins over host and port. Local default: an embedded server. Required otherwise, or the host.")
+    redis_queue_host: str = Field("", description="Host of the broker's Redis (database 2).")
+    redis_queue_port: Port = Field(6379, description="Port of the broker's Redis.")
+
+    default_rate_limit_limit: int = Field(10, ge=0, le=2_147_483_647, description="Calls that the default limit admits in a period.")
+    default_rate_limit_period: int = Field(3600, ge=1, le=31_536_000, description="Period of the default limit in seconds.")
+    login_rate_limit: RateOrOff = Field(Rate(60, 60), description="Login attempts from one address, as `<calls>/<seconds>`; `0` is off.")
+    registration_rate_limit: RateOrOff = Field(Rate(100, 3600), description="Registrations from one address, as `<calls>/<seconds>`; `0` is off.")
+
+    admin_name: str = Field("Admin", min_length=2, max_length=30, description="Name of the first superuser.")
+    admin_email: Email = Field("admin@example.com", description="E-mail address of the first superuser.")
+    admin_username: Username = Field("admin", description="Username of the first superuser: 2 to 20 characters out of a-z and 0-9.")
+    admin_password: SecretStr = Field(BLANK, description="Password of the first superuser. Local default: generated and shown once. Required by `create_first_superuser` otherwise.")
+    tier_name: str = Field("free", min_length=1, max_length=64, pattern=r"^[^/]+$", description="Name of the tier that `create_first_tier` creates.")
+    default_tier: str = Field("", description="Name of the tier that a new user gets; blank: none.")
+    # fmt: on
+
+    @model_validator(mode="before")
+    @classmethod
+    def drop_blank(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """
+        A value that is only a comment is blank too: a line such as `ALGORITHM= # default HS256` reads so.
+        """
+        return {
+            name: value for name, value in values.items() if not (isinstance(value, str) and (not value.strip() or value.startswith("# ")))
+        }
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the parent's signature
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, SecretFiles(settings_cls), dotenv_settings
+
+    @property
+    def is_local(self) -> bool:
+        return self.environment == "local"
+
+    @property
+    def has_database_server(self) -> bool:
+        return bool(self.database_url.get_secret_value() or self.postgres_server)
+
+    def redis_server(self, service: Literal["cache", "rate_limit", "queue"]) -> str:
+        """
+        Return the URL of a service's Redis, or an empty string where none is named.
+        """
+        url: SecretStr = getattr(self, f"redis_{service}_url")
+        host: str = getattr(self, f"redis_{service}_host")
+        if url.get_secret_value() or not host:
+            return url.get_secret_value()
+        database = {"cache": 0, "rate_limit": 1, "queue": 2}[service]
+        return f"redis://{host}:{getattr(self, f'redis_{service}_port')}/{database}"
+
+    def database_conninfo(self) -> dict[str, Any]:
+        """
+        Return what libpq needs to connect to the named server; meaningless where none is named.
+        """
+        url = self.database_url.get_secret_value()
+        if not url:
+            password = quote(self.postgres_password.get_secret_value(), safe="")
+            url = f"postgresql://{quote(self.postgres_user, safe='')}:{password}@{self.postgres_server}:{self.postgres_port}/{quote(self.postgres_db, safe='')}"
+        return dict(conninfo_to_dict(url))
+
+    @property
+    def embedded_services(self) -> tuple[Services, ...]:
+        """
+        Name the servers that local mode has to start, because neither a URL nor a host says where they are.
+        """
+        if not self.is_local:
+            return ()
+        needs_valkey = any(
+            getattr(self, f"{service}_enabled") and not self.redis_server(service) for service in ("cache", "rate_limit", "queue")
+        )
+        return (*(() if self.has_database_server else ("postgres",)), *(("valkey",) if needs_valkey else ()))
+
+
+def secret_key_problem(value: str) -> str:
+    """
+    Say what makes a secret key insecure, by the rule of Django's own deployment check (`security.W009`); blank if nothing does.
+    """
+    if not value:
+        return f"is not set. Generate one with: {SECRET_KEY_COMMAND}"
+    if len(value) < 50 or len(set(value)) < 5 or value.startswith("django-insecure-") or value in SAMPLE_VALUES:
+        return f"is too short, repetitive or a sample; it needs 50 characters or more. Generate one with: {SECRET_KEY_COMMAND}"
+    return ""
+
+
+def _deployment_problems(env: Environment) -> Iterator[tuple[str, str]]:
+    if problem := secret_key_problem(env.secret_key.get_secret_value()):
+        yield "SECRET_KEY", problem
+    if not env.allowed_hosts:
+        yield "ALLOWED_HOSTS", "is not set. Name the hosts that this site answers to, such as api.example.com."
+    elif "*" in env.allowed_hosts:
+        yield "ALLOWED_HOSTS", "must not contain *. Name the hosts that this site answers to."
+    yield from _server_problems(env)
+    if env.admin_password.get_secret_value() in SAMPLE_VALUES:
+        yield "ADMIN_PASSWORD", "is a sample value. Choose another, or leave it unset where the superuser exists."
+
+
+def _server_problems(env: Environment) -> Iterator[tuple[str, str]]:
+    if not env.has_database_server:
+        yield "DATABASE_URL", "is not set, nor is POSTGRES_SERVER. Name a PostgreSQL, such as postgresql://user:password@host:5432/name."
+    elif not env.database_url.get_secret_value():
+        if env.postgres_server in SAMPLE_VALUES:
+            yield "POSTGRES_SERVER", "is a sample value. Name the host of PostgreSQL."
+        if env.postgres_password.get_secret_value() in SAMPLE_VALUES | {""}:
+            yield "POSTGRES_PASSWORD", "is not set or a sample value. Set the password of POSTGRES_USER."
+    elif env.database_conninfo().get("password") in SAMPLE_VALUES:
+        yield "DATABASE_URL", "holds a sample password. Set the real one."
+    for service in ("cache", "rate_limit", "queue"):
+        if getattr(env, f"{service}_enabled") and not env.redis_server(service):
+            name = service.upper()
+            yield (
+                f"REDIS_{name}_URL",
+                f"is not set, nor is REDIS_{name}_HOST. Name a Redis, such as redis://host:6379/0, or set {name}_ENABLED=false.",
+            )
+
+
+def load() -> Environment:
+    """
+    Read the environment, or raise `ConfigurationError` that names every problem.
+    """
+    env_file = os.environ.get("ENV_FILE", ".env")
+    options: dict[str, Any] = {"_env_file": BASE_DIR / env_file if env_file else None}
+    problems = secret_file_problems(Environment.model_fields)
+    try:
+        env = Environment(**options)
+    except ValidationError as exc:
+        for error in exc.errors(include_url=False, include_input=False):
+            name = str(error["loc"][0])
+            problems[name.upper()] = f"{error['msg'].removeprefix('Value error, ')}. {Environment.model_fields[name].description}"
+        # Read once more without what is wrong, so that what is missing besides is told in the same breath.
+        defaults = {name: field.get_default() for name, field in Environment.model_fields.items() if name.upper() in problems}
+        env = Environment(**options, **defaults)
+    if not env.is_local or "ENVIRONMENT" in problems:
+        for name, text in _deployment_problems(env):
+            problems.setdefault(name, text)
+    if problems:
+        raise ConfigurationError("invalid" if "ENVIRONMENT" in problems else env.environment, problems)
+    return env
+
+
+def local_secret_key() -> str:
+    """
+    Return this checkout's own secret key, made by whoever asks first; sessions so survive a restart.
+    """
+    path = LOCAL_DIR / "secret_key"
+    LOCAL_DIR.mkdir(exist_ok=True)
+    if not path.exists():
+        # A link appears whole or not at all, so that processes that start together agree on one key.
+        with tempfile.NamedTemporaryFile("w", dir=LOCAL_DIR) as draft:
+            draft.write(secrets.token_urlsafe(50))
+            draft.flush()
+            with contextlib.suppress(FileExistsError):
+                os.link(draft.name, path)
+    return path.read_text()

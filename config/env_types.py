@@ -1,0 +1,118 @@
+"""
+The types of the environment's values, and what is wrong with one that does not fit.
+"""
+
+import contextlib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+from urllib.parse import urlsplit
+
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.errors import ProgrammingError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_settings import NoDecode, PydanticBaseSettingsSource
+
+
+class Rate(NamedTuple):
+    """
+    `limit` calls in `period` seconds; written `<calls>/<seconds>`.
+    """
+
+    limit: int
+    period: int
+
+
+def _split(value: object) -> object:
+    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+
+
+def _rate(value: object) -> object:
+    if value is None or isinstance(value, Rate):
+        return value
+    if value == "0":
+        return None
+    match = re.fullmatch(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,7})", str(value))
+    if not match:
+        raise ValueError("must read <calls>/<seconds>, such as 20/60, or 0 to switch it off")
+    return Rate(int(match[1]), int(match[2]))
+
+
+def _postgres_url(value: SecretStr) -> SecretStr:
+    scheme = urlsplit(value.get_secret_value()).scheme
+    if scheme and scheme not in ("postgres", "postgresql"):
+        raise ValueError("must be a PostgreSQL URL, such as postgresql://user:password@host:5432/name")
+    try:
+        conninfo_to_dict(value.get_secret_value())
+    except ProgrammingError:
+        raise ValueError("cannot be read; it reads postgresql://user:password@host:5432/name") from None
+    return value
+
+
+def _redis_url(value: SecretStr) -> SecretStr:
+    if urlsplit(value.get_secret_value()).scheme not in ("", "redis", "rediss", "unix"):
+        raise ValueError("must start with redis://, rediss:// or unix://")
+    return value
+
+
+def _username(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]{2,20}", value):
+        raise ValueError("must be 2 to 20 characters out of a-z and 0-9")
+    return value
+
+
+def _email(value: str) -> str:
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+|[^@\s]+@localhost", value):
+        raise ValueError("must be an e-mail address")
+    return value
+
+
+List = Annotated[list[str], NoDecode, BeforeValidator(_split)]
+RateOrOff = Annotated[Rate | None, NoDecode, BeforeValidator(_rate)]
+PostgresURL = Annotated[SecretStr, AfterValidator(_postgres_url)]
+RedisURL = Annotated[SecretStr, AfterValidator(_redis_url)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Username = Annotated[str, AfterValidator(_username)]
+Email = Annotated[str, AfterValidator(_email)]
+BLANK = SecretStr("")
+
+
+class SecretFiles(PydanticBaseSettingsSource):
+    """
+    Read a secret `NAME` from the file that `NAME_FILE` names, as container platforms mount them.
+    """
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        path = _secret_file(field_name, field)
+        return (path.read_text(encoding="utf-8").rstrip("\r\n") if path else None), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        values = {}
+        for name, field in self.settings_cls.model_fields.items():
+            # What cannot be read is told by `secret_file_problems()`.
+            with contextlib.suppress(OSError, UnicodeDecodeError):
+                values[name] = self.get_field_value(field, name)[0]
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def secret_file_problems(fields: Mapping[str, FieldInfo]) -> dict[str, str]:
+    """
+    Return what is wrong with each `NAME_FILE` that names no readable file.
+    """
+    problems = {}
+    for name, field in fields.items():
+        path = _secret_file(name, field)
+        try:
+            if path:
+                path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as exc:
+            problems[f"{name.upper()}_FILE"] = f"cannot be read ({exc}). Name a readable file that holds the value."
+    return problems
+
+
+def _secret_file(name: str, field: FieldInfo) -> Path | None:
+    path = os.environ.get(f"{name.upper()}_FILE", "")
+    return Path(path) if path and field.annotation is SecretStr else None

@@ -1,0 +1,234 @@
+"""
+The one settings module. Each value comes from `config.env`, which names its variable; importing this module starts nothing.
+"""
+
+from datetime import timedelta
+from typing import Any, Literal
+
+import django_stubs_ext
+from psycopg.conninfo import conninfo_to_dict
+
+from . import embedded
+from .env import BASE_DIR, LOCAL_DIR, load, local_secret_key
+from .env_types import Rate
+from .logs import logging_config
+
+# Lets `ModelAdmin[Post]` and the like be written where Django's own classes take no parameters.
+django_stubs_ext.monkeypatch()
+
+ENV = load()
+ENVIRONMENT = ENV.environment
+EMBEDDED_SERVICES = ENV.embedded_services
+EMBEDDED = embedded.addresses(LOCAL_DIR)
+
+APP_NAME = ENV.app_name
+SECRET_KEY = ENV.secret_key.get_secret_value() or local_secret_key()
+DEBUG = False
+ALLOWED_HOSTS = ENV.allowed_hosts or ["localhost", "127.0.0.1", "[::1]"]
+CSRF_TRUSTED_ORIGINS = ENV.csrf_trusted_origins
+TRUSTED_PROXY_COUNT = ENV.trusted_proxy_count
+MAX_BODY_BYTES = DATA_UPLOAD_MAX_MEMORY_SIZE = ENV.max_body_bytes
+CLIENT_CACHE_MAX_AGE = ENV.client_cache_max_age
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "rest_framework_simplejwt.token_blacklist",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "common",
+    "accounts",
+    "tiers",
+    "posts",
+    "tasks",
+]
+MIDDLEWARE = [
+    "common.middleware.RequestLogMiddleware",
+    "common.middleware.RateLimitHeadersMiddleware",
+    "common.middleware.ClientCacheMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+APPEND_SLASH = False
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+_conninfo = ENV.database_conninfo() if ENV.has_database_server else conninfo_to_dict(EMBEDDED.database_url)
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": _conninfo.pop("dbname", ""),
+        "USER": _conninfo.pop("user", ""),
+        "PASSWORD": _conninfo.pop("password", ""),
+        "HOST": _conninfo.pop("host", ""),
+        "PORT": _conninfo.pop("port", ""),
+        "CONN_MAX_AGE": 600,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"connect_timeout": 3, **_conninfo},
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+CACHE_ENABLED = ENV.cache_enabled
+RATE_LIMIT_ENABLED = ENV.rate_limit_enabled
+QUEUE_ENABLED = ENV.queue_enabled
+
+
+def _redis(service: Literal["cache", "rate_limit"], database: int, *, timeout: float) -> dict[str, Any]:
+    return {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": ENV.redis_server(service) or EMBEDDED.redis_url(database),
+        "OPTIONS": {
+            "SOCKET_TIMEOUT": timeout,
+            "SOCKET_CONNECT_TIMEOUT": timeout,
+            # A retry with backoff would hold a request for seconds while Redis is away; who calls decides what an outage means.
+            "CONNECTION_POOL_KWARGS": {"retry": None, "health_check_interval": 0},
+        },
+    }
+
+
+CACHES: dict[str, dict[str, Any]] = {
+    "default": _redis("cache", 0, timeout=0.25) if CACHE_ENABLED else {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
+    "throttle": _redis("rate_limit", 1, timeout=0.25)
+    if RATE_LIMIT_ENABLED
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "throttle"},
+}
+
+CELERY_BROKER_URL = (
+    (ENV.redis_server("queue") or EMBEDDED.redis_url(2)).replace("unix://", "redis+socket://").replace("?db=", "?virtual_host=")
+)
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# Sending waits half a second for a broker that is away, not for ever: the record is sent again by the sweep.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5, "socket_connect_timeout": 0.5, "visibility_timeout": 3600}
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_ACKS_LATE = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BEAT_SCHEDULE_FILENAME = str(LOCAL_DIR / "celerybeat-schedule")
+CELERY_BEAT_SCHEDULE = {"send-tasks-again": {"task": "tasks.sweep", "schedule": 10.0, "options": {"expires": 10}}}
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["accounts.backends.UsernameOrEmailBackend"]
+PASSWORD_HASHERS = [
+    "accounts.hashers.Argon2idHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    "django.contrib.auth.hashers.ScryptPasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("username", "name", "email")},
+    },
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 8}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+SIMPLE_JWT = {
+    "ALGORITHM": ENV.algorithm,
+    "SIGNING_KEY": SECRET_KEY,
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=ENV.access_token_expire_minutes),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=ENV.refresh_token_expire_days),
+    "UPDATE_LAST_LOGIN": False,
+}
+SESSION_LIFETIME = timedelta(days=ENV.refresh_token_expire_days)
+SESSION_MAX_LIFETIME = timedelta(days=ENV.session_max_days)
+REFRESH_REUSE_GRACE = timedelta(seconds=ENV.refresh_reuse_grace_seconds)
+REFRESH_COOKIE_SAMESITE = ENV.refresh_cookie_samesite
+REFRESH_COOKIE_SECURE = not ENV.is_local or ENV.refresh_cookie_samesite == "None"
+
+DEFAULT_RATE_LIMIT = Rate(ENV.default_rate_limit_limit, ENV.default_rate_limit_period)
+LOGIN_RATE_LIMIT = ENV.login_rate_limit
+REGISTRATION_RATE_LIMIT = ENV.registration_rate_limit
+# A guard counts in its own process while the shared counter is away.
+RATELIMIT_USE_CACHE = "throttle"
+RATELIMIT_FAIL_OPEN = True
+
+FIRST_SUPERUSER = {
+    "name": ENV.admin_name,
+    "email": ENV.admin_email,
+    "username": ENV.admin_username,
+    "password": ENV.admin_password.get_secret_value(),
+}
+FIRST_TIER = ENV.tier_name
+DEFAULT_TIER = ENV.default_tier
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.BearerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_THROTTLE_CLASSES": ["tiers.throttles.TierThrottle"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["common.parsers.JSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "common.parsers.JSONNegotiation",
+    "DEFAULT_PAGINATION_CLASS": "common.pagination.PagePagination",
+    "DEFAULT_SCHEMA_CLASS": "common.schema.AutoSchema",
+    "EXCEPTION_HANDLER": "common.handlers.exception_handler",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": APP_NAME,
+    "DESCRIPTION": ENV.app_description,
+    "VERSION": ENV.app_version,
+    "CONTACT": {key: value for key, value in {"name": ENV.contact_name, "email": ENV.contact_email}.items() if value},
+    "LICENSE": {"name": ENV.license_name},
+    "SERVE_PERMISSIONS": ["common.permissions.MayReadDocs"],
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = ENV.is_local
+STORAGES = {
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if ENV.is_local
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    }
+}
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+USE_I18N = False
+
+SECURE_CONTENT_TYPE_NOSNIFF = True
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not ENV.is_local
+if not ENV.is_local:
+    SECURE_SSL_REDIRECT = True
+    SECURE_REDIRECT_EXEMPT = [r"^health(/ready)?$"]
+    SECURE_HSTS_SECONDS = 31_536_000
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    if TRUSTED_PROXY_COUNT:
+        SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+LOGGING = logging_config(ENV.log_level, readable=ENV.is_local)
