@@ -1,0 +1,68 @@
+"""
+Live and ready.
+"""
+
+from collections.abc import Callable
+
+from django.conf import settings
+from django.core.cache import caches
+from django.db import connection
+from redis import Redis
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from .views import View
+
+
+class LiveView(View):
+    """
+    Answer as long as the process can.
+    """
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    throttle_classes = ()
+    may_be_shared = False
+
+    def get(self, request: Request) -> Response:
+        return Response({"status": "ok"})
+
+
+class ReadyView(LiveView):
+    """
+    Tell of each service whether it answers: `ok`, `down` or `off`. 503 while the database is down; the API goes on without the others.
+    """
+
+    def get(self, request: Request) -> Response:
+        services = {
+            "database": _state(_ask_database),
+            "cache": _state(lambda: _ask_cache("default"), is_on=settings.CACHE_ENABLED),
+            "rate_limit": _state(lambda: _ask_cache("throttle"), is_on=settings.RATE_LIMIT_ENABLED),
+            "queue": _state(_ask_broker, is_on=settings.QUEUE_ENABLED),
+        }
+        return Response(services, status=200 if services["database"] == "ok" else 503)
+
+
+def _state(ask: Callable[[], object], *, is_on: bool = True) -> str:
+    if not is_on:
+        return "off"
+    try:
+        ask()
+    except Exception:  # noqa: BLE001 - whatever a client library raises, the service does not answer
+        return "down"
+    return "ok"
+
+
+def _ask_database() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+def _ask_cache(alias: str) -> None:
+    caches[alias].client.get_client().ping()  # type: ignore[attr-defined]
+
+
+def _ask_broker() -> None:
+    url = settings.CELERY_BROKER_URL.replace("redis+socket://", "unix://").replace("?virtual_host=", "?db=")
+    Redis.from_url(url, socket_timeout=1, socket_connect_timeout=0.5).ping()

@@ -1,0 +1,99 @@
+"""
+What every response gets: an id and a log line, the headers of a limit that held, and what caches may do with it.
+"""
+
+import re
+import time
+import uuid
+from collections.abc import Callable
+
+import structlog
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.utils.cache import get_conditional_response, patch_vary_headers, set_response_etag
+
+from .addresses import client_address
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+logger = structlog.stdlib.get_logger("request")
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class RequestLogMiddleware:
+    """
+    Give each request an id, take the client's own if it is sane, and write one line about it.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        started = time.perf_counter()
+        given = request.META.get("HTTP_X_REQUEST_ID", "")
+        request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            response = self.get_response(request)
+            response["X-Request-ID"] = request_id
+            match = request.resolver_match
+            logger.info(
+                "Request finished",
+                method=request.method,
+                route=match.route if match else None,
+                status=response.status_code,
+                duration_ms=round((time.perf_counter() - started) * 1000, 1),
+                user_id=getattr(request, "api_user_id", None),
+                address=client_address(request),
+            )
+        return response
+
+
+class RateLimitHeadersMiddleware:
+    """
+    Tell the caller about the limit that holds for them, whatever the answer is.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        usage = getattr(request, "rate_limit_usage", None)
+        if usage is not None:
+            for name, value in usage.headers().items():
+                response[name] = value
+        return response
+
+
+class ClientCacheMiddleware:
+    """
+    Let clients and shared caches keep what anyone may read, for `CLIENT_CACHE_MAX_AGE` seconds; nobody keeps anything else of the API.
+
+    A view marks what anyone may read by `response.is_public = True`.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if request.path_info.startswith(("/admin", settings.STATIC_URL)):
+            return response
+        if not self.is_public(request, response):
+            response["Cache-Control"] = "private, no-store"
+            return response
+        age = settings.CLIENT_CACHE_MAX_AGE
+        response["Cache-Control"] = f"public, max-age={age}" if age else "no-cache"
+        patch_vary_headers(response, ["Authorization"])
+        if not response.has_header("ETag"):
+            set_response_etag(response)
+        return get_conditional_response(request, etag=response["ETag"], response=response) or response
+
+    def is_public(self, request: HttpRequest, response: HttpResponse) -> bool:
+        return (
+            getattr(response, "is_public", False)
+            and request.method in ("GET", "HEAD")
+            and response.status_code == 200
+            and "HTTP_AUTHORIZATION" not in request.META
+            and getattr(request, "rate_limit_usage", None) is None
+        )

@@ -1,0 +1,77 @@
+"""
+Abstract models that resources derive from.
+"""
+
+from typing import Any, Self
+
+from django.db import DatabaseError, models
+from django.utils import timezone
+
+from .exceptions import NotFound
+
+
+def model_title(model: type[models.Model]) -> str:
+    return str(model._meta.verbose_name).title()
+
+
+class TimestampedModel(models.Model):
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        abstract = True
+
+    def save(self, **kwargs: Any) -> None:
+        """
+        Save; with `update_fields`, raises `NotFound` for a row that was removed since it was read.
+        """
+        if kwargs.get("update_fields"):
+            kwargs["update_fields"] = {*kwargs["update_fields"], "updated_at"}
+        try:
+            super().save(**kwargs)
+        except DatabaseError as exc:
+            # What the database itself raises has a cause and is, but for this one, of a more special type.
+            if type(exc) is not DatabaseError or exc.__cause__ is not None:
+                raise
+            raise NotFound(f"{model_title(type(self))} not found") from None
+
+
+class SoftDeleteQuerySet(models.QuerySet[Any]):
+    """
+    Rows that can be marked as deleted. A bulk delete goes row by row, so that what the model's `delete()` does besides is done too.
+    """
+
+    def alive(self) -> Self:
+        return self.filter(deleted_at__isnull=True)
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        counts: dict[str, int] = {}
+        for row in self.order_by("pk"):
+            for label, count in row.delete()[1].items():
+                counts[label] = counts.get(label, 0) + count
+        return sum(counts.values()), counts
+
+    delete.queryset_only = True  # type: ignore[attr-defined]
+
+
+class SoftDeleteModel(models.Model):
+    """
+    A row that is hidden by `soft_delete()`, returns by `restore()` and is removed by `delete()`.
+    """
+
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        abstract = True
+
+    @property
+    def is_deleted(self) -> bool:
+        return self.deleted_at is not None
+
+    def soft_delete(self) -> None:
+        self.deleted_at = timezone.now()
+        self.save(update_fields=["deleted_at"])
+
+    def restore(self) -> None:
+        self.deleted_at = None
+        self.save(update_fields=["deleted_at"])

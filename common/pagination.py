@@ -1,0 +1,119 @@
+"""
+Pages: `?page=1&items_per_page=10`, or `?cursor=` for paging without counting.
+"""
+
+from typing import Any
+
+from django.core import signing
+from django.db.models import QuerySet
+from rest_framework.pagination import BasePagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import ErrorDetail, ValidationError
+from rest_framework.views import APIView
+
+from .exceptions import InvalidInput
+from .fields import MAX_BIG_INTEGER, IntegerField, StringField
+from .serializers import QuerySerializer
+
+MAX_ITEMS_PER_PAGE = 100
+CURSOR_SALT = "common.pagination"
+
+
+class PageQuerySerializer(QuerySerializer):
+    page = IntegerField(default=1, min_value=1, max_value=MAX_BIG_INTEGER, help_text="Number of the page, from 1.")
+    items_per_page = IntegerField(default=10, min_value=1, max_value=MAX_ITEMS_PER_PAGE, help_text="Items on a page.")
+    cursor = StringField(
+        required=False,
+        allow_blank=True,
+        max_length=500,
+        help_text="Empty to begin, then `next_cursor` of the last answer. Not together with `page`.",
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "cursor" in attrs and "page" in self.initial_data:
+            raise ValidationError({"cursor": [ErrorDetail("Give either cursor or page.", "value_error")]})
+        return attrs
+
+
+def page_query(request: Request) -> dict[str, Any]:
+    """
+    Return `page`, `items_per_page` and, where given, `cursor`; 422 for bad ones.
+    """
+    query = PageQuerySerializer(data=request.query_params.dict())
+    if not query.is_valid():
+        raise InvalidInput("query", query.errors)
+    return dict(query.validated_data)
+
+
+def cacheable_page(request: Request) -> dict[str, Any] | None:
+    """
+    Return the parameters under which a page is cached; `None` for a cursor.
+    """
+    query = page_query(request)
+    return None if "cursor" in query else query
+
+
+class PagePagination(BasePagination):
+    """
+    Cut a queryset that is ordered by its primary key into pages.
+    """
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
+        query = page_query(request)
+        self.size: int = query["items_per_page"]
+        self.by_cursor = "cursor" in query
+        if self.by_cursor:
+            return self._after(queryset, query["cursor"])
+        self.page: int = query["page"]
+        self.total_count = queryset.count()
+        start = (self.page - 1) * self.size
+        # Past the end nothing is asked: the database takes no offset beyond its own integers.
+        return list(queryset[start : start + self.size]) if start < self.total_count else []
+
+    def _after(self, queryset: QuerySet[Any], cursor: str) -> list[Any]:
+        if cursor:
+            try:
+                queryset = queryset.filter(pk__gt=signing.loads(cursor, salt=CURSOR_SALT))
+            except signing.BadSignature:
+                raise InvalidInput("query", {"cursor": [ErrorDetail("This is no cursor of this API.", "value_error")]}) from None
+        rows = list(queryset[: self.size + 1])
+        self.has_more = len(rows) > self.size
+        rows = rows[: self.size]
+        self.next_cursor = signing.dumps(rows[-1].pk, salt=CURSOR_SALT) if self.has_more else None
+        return rows
+
+    def get_paginated_response(self, data: Any) -> Response:
+        if self.by_cursor:
+            return Response({"data": data, "next_cursor": self.next_cursor, "has_more": self.has_more, "items_per_page": self.size})
+        return Response(
+            {
+                "data": data,
+                "total_count": self.total_count,
+                "has_more": self.page * self.size < self.total_count,
+                "page": self.page,
+                "items_per_page": self.size,
+            }
+        )
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        properties = {
+            "data": schema,
+            "total_count": {"type": "integer", "description": "Number of all items; not given with a cursor."},
+            "has_more": {"type": "boolean"},
+            "page": {"type": "integer", "description": "Not given with a cursor."},
+            "items_per_page": {"type": "integer"},
+            "next_cursor": {"type": "string", "nullable": True, "description": "Given with a cursor only."},
+        }
+        return {"type": "object", "properties": properties, "required": ["data", "has_more", "items_per_page"]}
+
+    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
+        def parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+            text = PageQuerySerializer().fields[name].help_text
+            return {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
+
+        return [
+            parameter("page", {"type": "integer", "minimum": 1, "default": 1}),
+            parameter("items_per_page", {"type": "integer", "minimum": 1, "maximum": MAX_ITEMS_PER_PAGE, "default": 10}),
+            parameter("cursor", {"type": "string"}),
+        ]

@@ -1,0 +1,163 @@
+"""
+Base classes of the API's views: the order of refusals, and what every resource does alike.
+"""
+
+from typing import Any, ClassVar, NoReturn
+
+from django.conf import settings
+from django.db import models
+from rest_framework import status, viewsets
+from rest_framework.exceptions import ErrorDetail, MethodNotAllowed, UnsupportedMediaType
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+from rest_framework.views import APIView
+
+from .exceptions import BodyTooLarge, Forbidden, InvalidInput, NotFound, RateLimited, Unauthorized
+from .models import SoftDeleteModel, model_title
+from .parsers import missing_body
+
+
+def find(queryset: models.QuerySet[Any], **lookup: Any) -> Any:
+    """
+    Return the one row that a path names, or raise `NotFound` as `<Model> not found`. Text that the database cannot hold names nothing.
+    """
+    model = queryset.model
+    try:
+        if not any(isinstance(value, str) and not _is_storable(value) for value in lookup.values()):
+            return queryset.get(**lookup)
+    except model.DoesNotExist:
+        pass
+    raise NotFound(f"{model_title(model)} not found")
+
+
+def _is_storable(text: str) -> bool:
+    return not any(char == "\x00" or "\ud800" <= char <= "\udfff" for char in text)
+
+
+class RefusalOrderMixin(APIView):
+    """
+    Refuse in the order of `docs/contract.md`, section 1: 405, 413, 401, 403 on what only superusers may, 429; what follows is the view's.
+
+    What a view that anyone may call answers to an anonymous GET may be kept by shared caches, unless `may_be_shared` is false.
+    """
+
+    may_be_shared = True
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        self.format_kwarg = None
+        request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
+        method = (request.method or "").lower()
+        if method == "options":
+            return
+        if method not in self.http_method_names or not hasattr(self, method):
+            raise MethodNotAllowed(request.method or "")
+        if int(request.META.get("CONTENT_LENGTH") or 0) > settings.MAX_BODY_BYTES:
+            raise BodyTooLarge
+        self.perform_authentication(request)
+        self.check_permissions(request)
+        self.check_throttles(request)
+
+    def check_throttles(self, request: Request) -> None:
+        # The first that refuses ends it: a refused call consumes nothing of the limits behind.
+        for throttle in self.get_throttles():
+            if not throttle.allow_request(request, self):
+                raise RateLimited(int(throttle.wait() or 1))
+
+    def permission_denied(self, request: Request, message: str | None = None, code: str | None = None) -> NoReturn:
+        if request.user.is_authenticated:
+            raise Forbidden(message)
+        scheme = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")[0]
+        raise Unauthorized("User not authenticated." if scheme.lower() == "bearer" else "Not authenticated")
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        response.is_public = self.may_be_shared and all(type(permission) is AllowAny for permission in self.get_permissions())
+        return response
+
+    def read_body(self) -> Any:
+        """
+        Return the parsed body; 415 for another media type, 422 for none.
+        """
+        if self.request.stream is None:
+            if self.get_content_negotiator().select_parser(self.request, self.get_parsers()) is None:
+                raise UnsupportedMediaType(self.request.content_type)
+            raise missing_body()
+        return self.request.data
+
+    def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class View(RefusalOrderMixin):
+    """
+    A view of the API that is no resource.
+    """
+
+
+class ViewSet(RefusalOrderMixin, viewsets.GenericViewSet[Any]):
+    """
+    A resource of the API. `serializer_class` shows it; `input_serializers` names, by action, what reads a body.
+    """
+
+    input_serializers: ClassVar[dict[str, type[BaseSerializer[Any]]]] = {}
+
+    @property
+    def title(self) -> str:
+        return model_title(self.queryset.model)  # type: ignore[arg-type, union-attr]
+
+    def validate(self, instance: Any = None, **context: Any) -> Any:
+        """
+        Return the action's input serializer, validated; with an `instance`, only the fields that the body names are changed.
+        """
+        serializer_class = self.input_serializers[self.action]
+        serializer = serializer_class(
+            instance, data=self.read_body(), partial=instance is not None, context={**self.get_serializer_context(), **context}
+        )
+        serializer.is_valid(raise_exception=True)
+        return serializer
+
+    def path_id(self) -> int:
+        """
+        Return the id in the path; 422 for one that is no number.
+        """
+        text: str = self.kwargs["id"]
+        if not (text.isascii() and text.isdigit()):
+            raise InvalidInput(
+                "path", {"id": [ErrorDetail("Input should be a valid integer, unable to parse string as an integer.", "int_parsing")]}
+            )
+        # Beyond 19 digits no row can be meant, and Python refuses to read thousands.
+        return int(text[:20])
+
+    def show(self, instance: Any, status_code: int = status.HTTP_200_OK) -> Response:
+        return Response(self.get_serializer(instance).data, status_code)
+
+    def say(self, message: str) -> Response:
+        return Response({"message": message})
+
+    def list(self, request: Request, **path: Any) -> Response:
+        page = self.paginate_queryset(self.get_queryset())
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+    def create(self, request: Request, **path: Any) -> Response:
+        return self.show(self.validate().save(), status.HTTP_201_CREATED)
+
+    def retrieve(self, request: Request, **path: Any) -> Response:
+        return self.show(self.get_object())
+
+    def partial_update(self, request: Request, **path: Any) -> Response:
+        self.validate(self.get_object()).save()
+        return self.say(f"{self.title} updated")
+
+    def destroy(self, request: Request, **path: Any) -> Response:
+        instance = self.get_object()
+        if isinstance(instance, SoftDeleteModel):
+            instance.soft_delete()
+        else:
+            instance.delete()
+        return self.say(f"{self.title} deleted")
+
+    def destroy_row(self, request: Request, **path: Any) -> Response:
+        self.get_object().delete()
+        return self.say(f"{self.title} deleted from the database")
