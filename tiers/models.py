@@ -1,0 +1,131 @@
+import difflib
+import re
+from functools import cache
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+
+from common.exceptions import Conflict
+from common.models import TimestampedModel
+from common.routing import api_routes, stored_form
+
+MAX_LIMIT = 2_147_483_647
+MAX_PERIOD = 31_536_000
+
+
+class TierInUse(Conflict):
+    default_code = "tier_in_use"
+
+    def __init__(self, users: int) -> None:
+        super().__init__(f"Tier cannot be deleted: {users} {'user is' if users == 1 else 'users are'} in it.")
+
+
+class Tier(TimestampedModel):
+    """
+    A named plan, with its own rate limits.
+    """
+
+    name = models.CharField(max_length=64, validators=[RegexValidator(r"^[^/\x00]+\Z", "Use no slash.")])
+
+    class Meta:
+        ordering = ("id",)
+        constraints = (
+            models.UniqueConstraint(fields=("name",), name="tier_unique_name", violation_error_message="Tier Name not available"),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
+        """
+        Remove the tier with its rate limits; raises `TierInUse` while users are in it, deleted ones included.
+        """
+        try:
+            return super().delete(using, keep_parents)
+        except models.ProtectedError as exc:
+            raise TierInUse(len(exc.protected_objects)) from None
+
+
+def normalize_path(text: str) -> str:
+    """
+    Return the stored form of a route of the API, `api_v1_user_{username}`, or raise `ValidationError` naming the nearest route.
+
+    Taken are `api/v1/user/{username}` with or without outer slashes, with any name between the braces, and the stored form itself.
+    """
+    routes = _stored_forms()
+    wanted = _anonymous(text.strip("/").replace("/", "_"))
+    if wanted in routes:
+        return routes[wanted]
+    nearest = difflib.get_close_matches(wanted, routes, n=1, cutoff=0.0)
+    raise ValidationError(f"This is no route of the API; the nearest is {routes[nearest[0]]}.", code="value_error")
+
+
+def _anonymous(path: str) -> str:
+    return re.sub(r"\{[^{}]*\}", "{}", path)
+
+
+@cache
+def _stored_forms() -> dict[str, str]:
+    return {_anonymous(stored_form(route)): stored_form(route) for route in api_routes()}
+
+
+def route_choices() -> list[tuple[str, str]]:
+    """
+    Return every route of the API in its stored form, for a form's choices.
+    """
+    return [(path, path) for path in sorted(_stored_forms().values())]
+
+
+class RateLimitQuerySet(models.QuerySet["RateLimit"]):
+    def rate_for(self, tier_id: int, path: str) -> tuple[int, int] | None:
+        """
+        Return `(limit, period)` of a tier on a path in stored form, or `None` where the tier has none.
+        """
+        return self.filter(tier_id=tier_id, path=path).values_list("limit", "period").first()
+
+
+class RateLimit(TimestampedModel):
+    """
+    `limit` requests in `period` seconds on one route, for each user of a tier. A limit of 0 refuses all.
+    """
+
+    tier = models.ForeignKey(Tier, on_delete=models.CASCADE, related_name="rate_limits")
+    name = models.CharField(max_length=255, blank=True, help_text="Left blank: path:limit:period.")
+    path = models.CharField(max_length=200)
+    limit = models.PositiveIntegerField(validators=[MaxValueValidator(MAX_LIMIT)])
+    period = models.PositiveIntegerField("period in seconds", validators=[MinValueValidator(1), MaxValueValidator(MAX_PERIOD)])
+
+    objects = RateLimitQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("id",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("tier", "name"), name="ratelimit_unique_tier_name", violation_error_message="Rate Limit Name not available"
+            ),
+            models.UniqueConstraint(
+                fields=("tier", "path"),
+                name="ratelimit_unique_tier_path",
+                violation_error_message="There is already a rate limit for this path",
+            ),
+            models.CheckConstraint(condition=models.Q(period__gte=1, period__lte=MAX_PERIOD), name="ratelimit_period_in_range"),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        try:
+            self.path = normalize_path(self.path)
+        except ValidationError as exc:
+            raise ValidationError({"path": exc.message}) from None
+
+    def save(self, **kwargs: Any) -> None:
+        # A name that was made from the values follows them.
+        if not self.name or re.fullmatch(r"api_v1_\S*:\d+:\d+", self.name):
+            self.name = f"{self.path}:{self.limit}:{self.period}"
+            if kwargs.get("update_fields"):
+                kwargs["update_fields"] = {*kwargs["update_fields"], "name"}
+        super().save(**kwargs)
