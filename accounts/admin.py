@@ -1,0 +1,75 @@
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.helpers import ActionForm
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.contrib.auth.models import Group
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
+
+from common.admin import ReadOnlyAdmin, SoftDeleteAdmin, SoftDeleteFilter
+from tiers.models import Tier
+
+from .models import Session, User
+
+admin.site.unregister((OutstandingToken, BlacklistedToken))
+admin.site.unregister(Group)
+
+
+class TierActionForm(ActionForm):
+    tier = forms.ModelChoiceField(Tier.objects.all(), required=False, empty_label="no tier")
+
+
+class UserCreateForm(AdminUserCreationForm[User]):
+    class Meta(AdminUserCreationForm.Meta):
+        model = User
+        fields = ("username", "name", "email", "tier")
+
+
+@admin.register(User)
+class UserAdmin(SoftDeleteAdmin, DjangoUserAdmin[User]):
+    form = UserChangeForm
+    add_form = UserCreateForm
+    action_form = TierActionForm
+    actions = (*SoftDeleteAdmin.actions, "set_tier")
+    list_display = ("username", "name", "email", "tier", "is_active", "is_superuser", "is_deleted", "created_at")
+    list_filter = (SoftDeleteFilter, "is_active", "is_superuser", "tier")
+    list_select_related = ("tier",)
+    search_fields = ("username", "name", "email")
+    ordering = ("id",)
+    readonly_fields = ("created_at", "updated_at", "deleted_at", "last_login")
+    filter_horizontal = ()
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        ("Profile", {"fields": ("name", "email", "profile_image_url", "tier")}),
+        ("Rights", {"fields": ("is_active", "is_staff", "is_superuser", "user_permissions")}),
+        ("Times", {"fields": ("created_at", "updated_at", "deleted_at", "last_login")}),
+    )
+    add_fieldsets = (
+        (None, {"classes": ("wide",), "fields": ("username", "name", "email", "tier", "usable_password", "password1", "password2")}),
+    )
+
+    @admin.action(description="Set the tier chosen beside", permissions=["change"])
+    def set_tier(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        tier_id = request.POST.get("tier")
+        tier = Tier.objects.filter(pk=tier_id).first() if tier_id else None
+        users = list(queryset.order_by("pk"))
+        for user in users:
+            user.tier = tier
+            user.save(update_fields=["tier"])
+            self.log_change(request, user, f"Tier set to {tier or 'none'}.")
+        self.message_user(request, f"{len(users)} now in tier {tier or 'none'}.")
+
+
+@admin.register(Session)
+class SessionAdmin(ReadOnlyAdmin):
+    list_display = ("user", "created_at", "rotated_at", "expires_at", "ended_at", "ip_address", "user_agent")
+    list_filter = ("ended_at",)
+    list_select_related = ("user",)
+    search_fields = ("user__username", "ip_address")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).order_by("-created_at")

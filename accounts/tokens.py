@@ -1,0 +1,135 @@
+"""
+Access and refresh tokens, and the sessions that they belong to.
+
+A token is good while its session lives. A refresh token is derived from its session's row alone, so that whoever mints the same generation
+mints the same bytes, and a stolen table logs nobody in.
+"""
+
+import hashlib
+import logging
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django.core.exceptions import ObjectDoesNotExist
+from django.db import transaction
+from django.utils.crypto import salted_hmac
+from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.settings import api_settings
+from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
+from rest_framework_simplejwt.tokens import AccessToken, Token
+
+from .models import Session
+
+logger = logging.getLogger(__name__)
+
+
+class RefreshToken(Token):
+    """
+    SimpleJWT's refresh token without the look at its blacklist: the session says whether it is good.
+    """
+
+    token_type = "refresh"  # noqa: S105 - the name of a kind of token
+    lifetime = api_settings.REFRESH_TOKEN_LIFETIME
+
+
+def access_token(session: Session) -> str:
+    token = AccessToken()
+    token[api_settings.USER_ID_CLAIM] = str(session.user_id)
+    token["sid"] = str(session.pk)
+    return str(token)
+
+
+def refresh_token(session: Session) -> str:
+    """
+    Return the refresh token of the session's current generation.
+    """
+    token = RefreshToken()
+    token.payload = {
+        api_settings.TOKEN_TYPE_CLAIM: RefreshToken.token_type,
+        "exp": _seconds(session.expires_at),
+        "iat": _seconds(session.rotated_at),
+        api_settings.JTI_CLAIM: _jti(session),
+        api_settings.USER_ID_CLAIM: str(session.user_id),
+        "sid": str(session.pk),
+        "gen": session.generation,
+    }
+    return str(token)
+
+
+def session_of_access_token(raw: str) -> Session | None:
+    """
+    Return the live session of an access token together with its user, or `None` for a token that is bad, expired or ended.
+    """
+    try:
+        token = AccessToken(raw)  # type: ignore[arg-type]
+        return (
+            Session.objects.alive().select_related("user").get(pk=uuid.UUID(token["sid"]), user_id=int(token[api_settings.USER_ID_CLAIM]))
+        )
+    except (TokenError, ObjectDoesNotExist, KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def session_of_refresh_token(raw: str) -> Session | None:
+    """
+    Return the live session of a refresh token of any generation, or `None`.
+    """
+    claims = _refresh_claims(raw)
+    return Session.objects.alive().filter(pk=claims[0], generation__gte=claims[1]).first() if claims else None
+
+
+def rotate(raw: str, *, address: str) -> Session | None:
+    """
+    Exchange a refresh token for its successor and return the session, or `None` for a token that is not good.
+
+    A token that was rotated before and comes again ends its session.
+    """
+    claims = _refresh_claims(raw)
+    if claims is None:
+        return None
+    with transaction.atomic():
+        session = Session.rotate(*claims)
+        if session is not None and session.ended_at is not None:
+            record_ended([session])
+    if session is not None and session.ended_at is not None:
+        logger.warning("Refresh token reused, session ended: user_id=%s session_id=%s address=%s", session.user_id, session.pk, address)
+        return None
+    return session
+
+
+def record_ended(sessions: Iterable[Session]) -> None:
+    """
+    Enter the current refresh token of each session into SimpleJWT's blacklist, for anything else that speaks SimpleJWT on this database.
+    """
+    tokens = [
+        OutstandingToken(
+            user_id=session.user_id,
+            jti=_jti(session),
+            token=hashlib.sha256(refresh_token(session).encode()).hexdigest(),
+            created_at=session.rotated_at,
+            expires_at=session.expires_at,
+        )
+        for session in sessions
+    ]
+    if tokens:
+        OutstandingToken.objects.bulk_create(tokens, ignore_conflicts=True)
+        rows = OutstandingToken.objects.filter(jti__in=[token.jti for token in tokens])
+        BlacklistedToken.objects.bulk_create([BlacklistedToken(token=row) for row in rows], ignore_conflicts=True)
+
+
+def _refresh_claims(raw: str) -> tuple[uuid.UUID, int] | None:
+    try:
+        token = RefreshToken(raw)  # type: ignore[arg-type]
+        claims: dict[str, Any] = token.payload
+        return uuid.UUID(claims["sid"]), int(claims["gen"])
+    except (TokenError, KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _jti(session: Session) -> str:
+    return salted_hmac("accounts.tokens", f"{session.pk}:{session.generation}", algorithm="sha256").hexdigest()
+
+
+def _seconds(moment: datetime) -> int:
+    return int(moment.timestamp())

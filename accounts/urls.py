@@ -1,0 +1,19 @@
+from common.routing import path
+
+from .views import LoginView, LogoutAllView, LogoutView, RefreshView, UserViewSet
+
+urlpatterns = [
+    path("login", LoginView.as_view(), name="login"),
+    path("refresh", RefreshView.as_view(), name="refresh"),
+    path("logout", LogoutView.as_view(), name="logout"),
+    path("logout/all", LogoutAllView.as_view(), name="logout-all"),
+    path("user", UserViewSet.as_view({"post": "create"}), name="user-create"),
+    path("users", UserViewSet.as_view({"get": "list"}), name="user-list"),
+    path("user/me/", UserViewSet.as_view({"get": "me"}), name="user-me"),
+    path(
+        "user/<str:username>", UserViewSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}), name="user-detail"
+    ),
+    path("user/<str:username>/rate_limits", UserViewSet.as_view({"get": "rate_limits"}), name="user-rate-limits"),
+    path("user/<str:username>/tier", UserViewSet.as_view({"get": "tier", "patch": "set_tier"}), name="user-tier"),
+    path("db_user/<str:username>", UserViewSet.as_view({"delete": "destroy_row"}), name="user-row"),
+]
