@@ -1,0 +1,24 @@
+from rest_framework import serializers
+
+from common.fields import StringField, URLField
+from common.serializers import StrictModelSerializer
+
+from .models import Post
+
+
+class PostSerializer(serializers.ModelSerializer[Post]):
+    created_by_user_id = serializers.IntegerField(source="author_id")
+
+    class Meta:
+        model = Post
+        fields = ("id", "title", "text", "media_url", "created_by_user_id", "created_at")
+
+
+class PostInputSerializer(StrictModelSerializer):
+    title = StringField(min_length=2, max_length=30)
+    text = StringField(min_length=1, max_length=63_206)
+    media_url = URLField(required=False, allow_null=True)
+
+    class Meta:
+        model = Post
+        fields = ("title", "text", "media_url")
