@@ -1,0 +1,15 @@
+"""
+The Celery application: `celery -A config worker` and `celery -A config beat`.
+
+Its settings are those of Django whose names start with `CELERY_`.
+"""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+app = Celery("config")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()

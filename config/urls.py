@@ -1,0 +1,26 @@
+from django.conf import settings
+from django.contrib import admin
+from django.urls import include
+from django.urls import path as django_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
+
+from common.health import LiveView, ReadyView
+from common.routing import API_PREFIX, path
+
+admin.site.site_header = admin.site.site_title = settings.APP_NAME
+
+urlpatterns = [
+    # Posts come last: their paths begin with a username.
+    django_path(API_PREFIX, include([*(django_path("", include(f"{app}.urls")) for app in ("accounts", "tiers", "tasks", "posts"))])),
+    path("health", LiveView.as_view(), name="health"),
+    path("health/ready", ReadyView.as_view(), name="ready"),
+    path("openapi.json", SpectacularAPIView.as_view(), name="schema"),
+    path("docs", SpectacularSwaggerView.as_view(), name="swagger"),
+    path("redoc", SpectacularRedocView.as_view(), name="redoc"),
+    django_path("admin/", admin.site.urls),
+]
+
+handler400 = "common.handlers.bad_request"
+handler403 = "common.handlers.permission_denied"
+handler404 = "common.handlers.page_not_found"
+handler500 = "common.handlers.server_error"

@@ -1,0 +1,17 @@
+#!/usr/bin/env python
+import os
+import sys
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    from django.core.management import execute_from_command_line  # Django may be missing until `make run` has installed it.
+
+    from config.run import start_embedded_servers
+
+    start_embedded_servers()
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()
