@@ -1,0 +1,270 @@
+"""
+The suite's own servers, the cast and the processes that tests talk to.
+
+Nothing of the developer's environment is read: neither `.env` nor the servers that it names, only `TEST_DATABASE_URL` and `TEST_REDIS_URL`.
+"""
+
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import django
+import pytest
+
+from config import embedded
+from config.env import Environment
+
+BASE_DIR = Path(__file__).parent
+TEST_DIR = BASE_DIR / ".local" / "test"
+
+
+def _prepare_environment() -> None:
+    for name in Environment.model_fields:
+        for variable in (name.upper(), f"{name.upper()}_FILE", name):
+            os.environ.pop(variable, None)
+    os.environ["ENV_FILE"] = ""
+    os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+    os.environ["SECRET_KEY"] = "the-suite-has-a-key-of-its-own-that-is-0123456789-long-enough"
+    slot = _take_slot()
+    database_url, redis_url = os.environ.get("TEST_DATABASE_URL", ""), os.environ.get("TEST_REDIS_URL", "")
+    services = [name for name, url in (("postgres", database_url), ("valkey", redis_url)) if not url]
+    if services:
+        own = embedded.ensure(TEST_DIR, services, durable=False)
+        database_url, redis_url = database_url or own.database_url, redis_url or own.redis_url(0)
+    # pytest-django puts `test_` before the name.
+    os.environ["DATABASE_URL"] = urlunsplit(urlsplit(database_url)._replace(path=f"/{urlsplit(database_url).path[1:]}_{slot}"))
+    for number, service in enumerate(("CACHE", "RATE_LIMIT", "QUEUE")):
+        os.environ[f"REDIS_{service}_URL"] = _redis_database(redis_url, slot * 3 + number)
+
+
+def _take_slot() -> int:
+    """
+    Return the number of a database and of three Redis databases that no other run of the suite uses.
+    """
+    TEST_DIR.mkdir(parents=True, exist_ok=True)
+    for slot in range(5):
+        lock = os.open(TEST_DIR / f"slot-{slot}.lock", os.O_RDWR | os.O_CREAT)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            continue
+        return slot
+    pytest.exit("Five runs of the suite are under way already.", 2)
+
+
+def _redis_database(url: str, number: int) -> str:
+    base = url.partition("?")[0]
+    return f"{base}?db={number}" if base.startswith("unix:") else urlunsplit(urlsplit(base)._replace(path=f"/{number}"))
+
+
+_prepare_environment()
+django.setup()
+
+from django.contrib.auth import get_user_model  # noqa: E402 - settings have to be loaded first
+from django.core.cache import caches  # noqa: E402
+from django.db import connection  # noqa: E402
+from rest_framework.test import APIClient  # noqa: E402
+
+from tiers.models import Tier  # noqa: E402
+
+User = get_user_model()
+PASSWORD = "Str1ngst!"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """
+    Fail in CI what is skipped elsewhere: there, everything that a test needs is installed.
+    """
+    report = yield
+    if report.skipped and os.environ.get("CI"):
+        report.outcome, report.longrepr = "failed", f"Skipped in CI: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(autouse=True)
+def clean_redis() -> None:
+    for alias in ("default", "throttle"):
+        caches[alias].clear()
+
+
+def make_user(username: str, **fields: Any) -> Any:
+    create = User.objects.create_superuser if fields.pop("is_superuser", False) else User.objects.create_user
+    values = {"name": username.title(), "email": f"{username}@example.com", "password": PASSWORD, **fields}
+    return create(username=username, **values)
+
+
+@pytest.fixture
+def alice(db: None) -> Any:
+    return make_user("alice")
+
+
+@pytest.fixture
+def bob(db: None) -> Any:
+    return make_user("bob")
+
+
+@pytest.fixture
+def admin(db: None) -> Any:
+    return make_user("admin", is_superuser=True)
+
+
+@pytest.fixture
+def free(db: None) -> Tier:
+    return Tier.objects.create(name="free")
+
+
+@pytest.fixture
+def pro(db: None) -> Tier:
+    return Tier.objects.create(name="pro")
+
+
+@pytest.fixture
+def client() -> APIClient:
+    """
+    An anonymous caller.
+    """
+    return APIClient()
+
+
+@pytest.fixture
+def client_for() -> Callable[[Any], APIClient]:
+    """
+    Log a user in over HTTP and return their client.
+    """
+
+    def log_in(user: Any) -> APIClient:
+        client = APIClient()
+        response = client.post("/api/v1/login", {"username": user.username, "password": PASSWORD})
+        assert response.status_code == 200, response.content
+        client.credentials(HTTP_AUTHORIZATION=f"Bearer {response.json()['access_token']}")
+        return client
+
+    return log_in
+
+
+class Server:
+    """
+    A gunicorn in a process of its own, on the suite's database and Redis.
+    """
+
+    def __init__(self, url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+        self.url = url
+        self.api = f"{url}/api/v1"
+        self.process = process
+        self.log = log
+
+
+def child_environment(**variables: str) -> dict[str, str]:
+    """
+    Return the environment of a child process that works on the test database.
+    """
+    settings = connection.settings_dict
+    database_url = os.environ["DATABASE_URL"]
+    parts = urlsplit(database_url)
+    test_url = urlunsplit(parts._replace(path=f"/{settings['NAME']}"))
+    return {**os.environ, "DATABASE_URL": test_url, "PYTHONUNBUFFERED": "1", **variables}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], Any], *, seconds: float = 20, what: str = "the condition") -> Any:
+    """
+    Poll until the condition is true and return what it returned; fail after `seconds`.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if result := condition():
+            return result
+        time.sleep(0.05)
+    pytest.fail(f"Waited {seconds} s for {what}.")
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def started(command: list[str], log: Path, **variables: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """
+    Run a child process; its whole process group is ended afterwards.
+    """
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command, cwd=BASE_DIR, env=child_environment(**variables), stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.fixture
+def serve(transactional_db: None, tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """
+    Start a gunicorn with the given environment: `serve(WEB_CONCURRENCY="4")`.
+    """
+    with ExitStack() as stack:
+
+        def start(**variables: str) -> Server:
+            port = free_port()
+            log = tmp_path / f"web-{port}.log"
+            command = [
+                sys.executable,
+                "-m",
+                "gunicorn",
+                "--config",
+                "config/gunicorn.conf.py",
+                "--bind",
+                f"127.0.0.1:{port}",
+                "config.wsgi",
+            ]
+            process = stack.enter_context(started(command, log, **variables))
+            wait_until(lambda: answers(port), what="gunicorn")
+            return Server(f"http://127.0.0.1:{port}", process, log)
+
+        yield start
+
+
+@pytest.fixture
+def start_worker(transactional_db: None, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """
+    Start a Celery worker, with `beat=True` one that also runs the schedule.
+    """
+    with ExitStack() as stack:
+
+        def start(*, beat: bool = False, **variables: str) -> Any:
+            log = tmp_path / f"worker-{time.monotonic_ns()}.log"
+            command = [sys.executable, "-m", "celery", "--app", "config", "worker", "--queues", "default,slow,mail", "--concurrency", "2"]
+            if beat:
+                command += ["--beat", "--schedule", str(tmp_path / "schedule")]
+            process = stack.enter_context(started([*command, "--loglevel", "info"], log, **variables))
+            wait_until(lambda: b" ready." in log.read_bytes(), what="the worker")
+            process.log = log  # type: ignore[attr-defined]
+            return process
+
+        yield start
