@@ -49,6 +49,9 @@ def logging_config(level: str, *, readable: bool, file: str = "") -> dict[str, A
             "django": {"handlers": [], "level": "INFO"},
             "django.server": {"handlers": [], "propagate": False},
             "django.request": {"level": "ERROR"},
-            "celery": {"level": "WARNING"},
+            # A task's own line says more than these.
+            "celery.app.trace": {"level": "WARNING"},
+            "celery.beat": {"level": "WARNING"},
+            "celery.worker.strategy": {"level": "WARNING"},
         },
     }

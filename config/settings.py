@@ -122,8 +122,8 @@ CELERY_BROKER_URL = (
     (ENV.redis_server("queue") or EMBEDDED.redis_url(2)).replace("unix://", "redis+socket://").replace("?db=", "?virtual_host=")
 )
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# Sending waits half a second for a broker that is away, not for ever: the record is sent again by the sweep.
-CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5, "socket_connect_timeout": 0.5, "visibility_timeout": 3600}
+# Sending tries once, half a second at most, and does not hold the request up: what was not sent is sent again by the sweep.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"max_retries": 0, "socket_timeout": 5, "socket_connect_timeout": 0.5, "visibility_timeout": 3600}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ACKS_LATE = True
