@@ -1,0 +1,78 @@
+"""
+The same thing asked many times at once, of several gunicorn processes.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import pytest
+import requests
+
+from accounts.models import Session, User
+from conftest import PASSWORD, Server
+
+pytestmark = pytest.mark.django_db(transaction=True)
+AT_ONCE = 16
+
+
+def at_once(call: Callable[[], requests.Response]) -> list[requests.Response]:
+    barrier = Barrier(AT_ONCE)
+
+    def wait_and_call() -> requests.Response:
+        barrier.wait()
+        return call()
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return [future.result() for future in [pool.submit(wait_and_call) for _ in range(AT_ONCE)]]
+
+
+@pytest.fixture
+def server(serve: Callable[..., Server]) -> Server:
+    return serve(WEB_CONCURRENCY="4")
+
+
+def test_of_16_equal_registrations_one_is_made_and_15_are_refused(server: Server) -> None:
+    person = {"name": "Ada Lovelace", "username": "ada", "email": "ada@example.com", "password": PASSWORD}
+
+    responses = at_once(lambda: requests.post(f"{server.api}/user", json=person, timeout=30))
+
+    assert Counter(response.status_code for response in responses) == {201: 1, 422: 15}
+    refusals = {response.json()["detail"] for response in responses if response.status_code == 422}
+    assert refusals <= {"Email is already registered", "Username not available"}
+    assert User.objects.count() == 1
+
+
+def test_of_16_registrations_of_one_name_with_16_addresses_one_is_made(server: Server) -> None:
+    numbers = iter(range(AT_ONCE))
+
+    def register() -> requests.Response:
+        person = {"name": "Ada", "username": "ada", "email": f"ada{next(numbers)}@example.com", "password": PASSWORD}
+        return requests.post(f"{server.api}/user", json=person, timeout=30)
+
+    responses = at_once(register)
+
+    assert Counter(response.status_code for response in responses) == {201: 1, 422: 15}
+
+
+def test_one_cookie_refreshed_16_times_at_once_has_one_live_successor(server: Server, alice: Any) -> None:
+    login = requests.post(f"{server.api}/login", json={"username": "alice", "password": PASSWORD}, timeout=10)
+    cookies = {"refresh_token": login.cookies["refresh_token"]}
+
+    responses = at_once(lambda: requests.post(f"{server.api}/refresh", cookies=cookies, timeout=30))
+
+    assert {response.status_code for response in responses} == {200}
+    assert len({response.cookies["refresh_token"] for response in responses}) == 1
+    assert Session.objects.alive().get().generation == 1
+
+
+def test_an_ended_session_is_refused_by_every_process(server: Server, alice: Any) -> None:
+    login = requests.post(f"{server.api}/login", json={"username": "alice", "password": PASSWORD}, timeout=10)
+    headers = {"Authorization": f"Bearer {login.json()['access_token']}"}
+    requests.post(f"{server.api}/logout", headers=headers, timeout=10)
+
+    responses = at_once(lambda: requests.get(f"{server.api}/user/me/", headers=headers, timeout=30))
+
+    assert {response.status_code for response in responses} == {401}
