@@ -1,6 +1,6 @@
 # `make run` and `make test` do all their set-up themselves; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format format-check types migrations-check deploy-check lock docs psql reset
+.PHONY: help run test lint format format-check types migrations-check deploy-check schema-check coverage lock docs psql reset
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
 VENV := .venv
@@ -40,6 +40,17 @@ types: $(VENV)/installed  ## Check the types
 
 migrations-check: $(VENV)/installed  ## Say whether a migration is missing
 	@$(BIN)/python manage.py makemigrations --check --dry-run
+
+deploy-check: $(VENV)/installed  ## Run Django's deployment check with a production environment
+	@ENV_FILE= ENVIRONMENT=production SECRET_KEY=not-a-key-in-use-0123456789-abcdefghijklmnopqrstuvwxyz ALLOWED_HOSTS=api.example.com \
+	  DATABASE_URL=postgresql://app:password@db/app REDIS_CACHE_URL=redis://redis/0 REDIS_RATE_LIMIT_URL=redis://redis/1 REDIS_QUEUE_URL=redis://redis/2 \
+	  $(BIN)/python manage.py check --deploy --fail-level WARNING
+
+schema-check: $(VENV)/installed  ## Validate the OpenAPI description
+	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
+
+coverage: $(VENV)/installed  ## Run all tests and show which statements and branches they reach
+	@exec $(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
 
 lock: $(VENV)/installed  ## Compile pyproject.toml into both requirements files (ARGS="--upgrade" takes newer versions)
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes $(ARGS) --output-file requirements.txt pyproject.toml
