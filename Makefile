@@ -60,7 +60,7 @@ docs: $(VENV)/installed  ## Write docs/configuration.md and .env.example anew fr
 	@$(BIN)/python -m config.env_docs
 
 psql: $(VENV)/installed  ## Open the database
-	@exec $(BIN)/python manage.py dbshell
+	@exec $(BIN)/python -m config.run psql
 
 reset: $(VENV)/installed  ## Delete the embedded servers' data, with all that is in it
 	@$(BIN)/python -m config.run reset

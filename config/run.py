@@ -1,0 +1,145 @@
+"""
+`make run`: the whole project on this machine, started and stopped together.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+
+import django
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError
+from honcho.manager import Manager
+
+from . import embedded
+from .env import BASE_DIR, LOCAL_DIR, Environment, load
+
+# What the manager reports when Ctrl-C or SIGTERM ended it.
+STOPPED = (130, 143)
+# What libpq calls the parts of a connection in the environment, where a command line would show the password.
+PSQL_VARIABLES = {"dbname": "PGDATABASE"}
+COMMANDS = (("migrate", "--no-input", "--verbosity=0"), ("create_first_superuser",), ("create_first_tier",))
+
+
+def start_embedded_servers(env: Environment | None = None) -> None:
+    """
+    Start the servers that local mode has to bring along, and keep them up while this process lives. Does nothing where others are named.
+    """
+    services = (env or load()).embedded_services
+    if services:
+        try:
+            embedded.ensure(LOCAL_DIR, services)
+        except embedded.EmbeddedError as exc:
+            sys.exit(str(exc))
+
+
+def main() -> None:
+    env = load()
+    require_free_port(env.port)
+    start_embedded_servers(env)
+    # In a process of its own: this one stays small, and forks.
+    if status := subprocess.run([sys.executable, "-m", "config.run", "prepare"], cwd=BASE_DIR, check=False).returncode:
+        sys.exit(status)
+
+    manager = Manager()
+    for name, command in processes(env).items():
+        manager.add_process(name, command, cwd=str(BASE_DIR), env={**os.environ, "PYTHONUNBUFFERED": "1"})
+    threading.Thread(target=announce, args=(env,), daemon=True).start()
+    manager.loop()
+    # Each process was told to stop; only one that stopped by itself before is a failure.
+    sys.exit(0 if manager.returncode in STOPPED else manager.returncode)
+
+
+def processes(env: Environment) -> dict[str, str]:
+    """
+    Return the command of each process by its name in the log.
+    """
+    python = f"exec {sys.executable} -m"
+    commands = {"web": f"{python} gunicorn --config config/gunicorn.conf.py --bind 127.0.0.1:{env.port} --reload config.wsgi"}
+    if env.queue_enabled:
+        commands["worker"] = f"{python} celery --app config --quiet worker --queues default,slow,mail --concurrency 2 --loglevel warning"
+        commands["beat"] = f"{python} celery --app config --quiet beat --loglevel warning --pidfile="
+    return commands
+
+
+def require_free_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            sys.exit(f"Port {port} is taken. Stop what listens there, or choose another: make run PORT={port + 1}")
+
+
+def announce(env: Environment) -> None:
+    """
+    Wait until the API answers, then say where everything is.
+    """
+    base = f"http://127.0.0.1:{env.port}"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(f"{base}/health", timeout=1).close()  # noqa: S310 - the URL is http://127.0.0.1
+            break
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    else:
+        return
+    lines = (
+        "",
+        f"  API    {base}/api/v1/",
+        f"  Docs   {base}/docs",
+        f"  Admin  {base}/admin/   log in as '{env.admin_username}'",
+        "         forgotten the password? .venv/bin/python manage.py changepassword " + env.admin_username,
+        "  Stop   Ctrl-C",
+        "",
+    )
+    print("\n".join(lines), flush=True)
+
+
+def prepare() -> None:
+    """
+    Bring the database up to date, with its first superuser and tier.
+    """
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    django.setup()
+    for command in COMMANDS:
+        try:
+            call_command(*command)
+        except (CommandError, DatabaseError) as exc:
+            sys.exit(f"{command[0]}: {exc}")
+
+
+def psql() -> None:
+    """
+    Become psql, connected to the database.
+    """
+    env = load()
+    start_embedded_servers(env)
+    if "postgres" in env.embedded_services:
+        lock = embedded.held_lock()
+        if lock is not None:
+            os.set_inheritable(lock, True)
+        os.execv(embedded.binary("psql"), ["psql", embedded.addresses(LOCAL_DIR).database_url])
+    os.execvpe(
+        "psql", ["psql"], {**os.environ, **{PSQL_VARIABLES.get(k, f"PG{k.upper()}"): str(v) for k, v in env.database_conninfo().items()}}
+    )
+
+
+def reset() -> None:
+    """
+    Delete the embedded servers with their data.
+    """
+    try:
+        embedded.stop(LOCAL_DIR, delete=True)
+    except embedded.EmbeddedError as exc:
+        sys.exit(str(exc))
+
+
+if __name__ == "__main__":
+    {"": main, "prepare": prepare, "psql": psql, "reset": reset}["".join(sys.argv[1:])]()
