@@ -75,6 +75,7 @@ from django.core.cache import caches  # noqa: E402
 from django.db import connection  # noqa: E402
 from rest_framework.test import APIClient  # noqa: E402
 
+from common import cache, throttling  # noqa: E402
 from tiers.models import Tier  # noqa: E402
 
 User = get_user_model()
@@ -94,6 +95,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @pytest.fixture(autouse=True)
 def clean_redis() -> None:
+    for outage in (cache.outage, throttling.outage):
+        outage.end()
     for alias in ("default", "throttle"):
         caches[alias].clear()
 

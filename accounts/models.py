@@ -1,5 +1,5 @@
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
@@ -21,6 +21,8 @@ DEFAULT_PROFILE_IMAGE_URL = "https://profileimageurl.com"
 USERNAME_PATTERN = r"^[a-z0-9]+\Z"
 USERNAME_TAKEN = "Username not available"
 EMAIL_TAKEN = "Email is already registered"
+# What a user had when they were read, or saved last, tells what a change ends.
+TRACKED = ("is_active", "is_superuser", "deleted_at")
 
 
 class LastSuperuser(Conflict):
@@ -83,6 +85,7 @@ class User(SoftDeleteModel, TimestampedModel, AbstractBaseUser, PermissionsMixin
     is_staff = models.BooleanField("may enter the admin", default=False)
 
     objects = UserManager()
+    limits_version: bytes | None = None
 
     USERNAME_FIELD = "username"
     EMAIL_FIELD = "email"
@@ -105,8 +108,13 @@ class User(SoftDeleteModel, TimestampedModel, AbstractBaseUser, PermissionsMixin
     @classmethod
     def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **options: Any) -> "User":
         user = super().from_db(db, field_names, values, **options)
-        user._loaded = {name: user.__dict__.get(name) for name in ("username", "is_active", "is_superuser", "deleted_at")}
+        user._loaded = {name: user.__dict__.get(name) for name in TRACKED}
         return user
+
+    def refresh_from_db(self, using: str | None = None, fields: Iterable[str] | None = None, from_queryset: Any = None) -> None:
+        names = None if fields is None else list(fields)
+        super().refresh_from_db(using, names, from_queryset)
+        self._loaded |= {name: self.__dict__.get(name) for name in TRACKED if names is None or name in names}
 
     def clean(self) -> None:
         self.email = self.email.lower()
@@ -127,17 +135,17 @@ class User(SoftDeleteModel, TimestampedModel, AbstractBaseUser, PermissionsMixin
                 self._require_another_superuser()
             if loaded:
                 # A new user has no cached answers, and an attempt to take a name does not touch those of who has it.
-                invalidate(*(f"users:{name}:*" for name in {self.username, loaded["username"]}))
+                self._invalidate()
             super().save(**kwargs)
             if loaded and (has_new_password or not self.is_usable):
                 self.sessions.all().end()
-        self._loaded = {name: getattr(self, name) for name in ("username", "is_active", "is_superuser", "deleted_at")}
+        self._loaded = {name: getattr(self, name) for name in TRACKED}
 
     def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
         with transaction.atomic():
             if self.is_active_superuser:
                 self._require_another_superuser()
-            invalidate(f"users:{self.username}:*")
+            self._invalidate()
             self.sessions.all().end()
             return super().delete(using, keep_parents)
 
@@ -154,6 +162,11 @@ class User(SoftDeleteModel, TimestampedModel, AbstractBaseUser, PermissionsMixin
 
     def get_short_name(self) -> str:
         return self.name
+
+    def _invalidate(self) -> None:
+        # Asked anew and locked: the user may have been renamed since this was read.
+        stored = User.objects.filter(pk=self.pk).select_for_update(no_key=True).values_list("username", flat=True)
+        invalidate(f"auth:{self.pk}:*", *(f"users:{username}:*" for username in {self.username, *stored}))
 
     @staticmethod
     def _was_superuser(loaded: dict[str, Any]) -> bool:
@@ -181,6 +194,8 @@ class SessionQuerySet(models.QuerySet["Session"]):
 
         with transaction.atomic():
             sessions = list(self.filter(ended_at__isnull=True).select_for_update(of=("self",)).order_by("pk"))
+            if sessions:
+                invalidate(*(f"auth:{user_id}:*" for user_id in {session.user_id for session in sessions}))
             self.model.objects.filter(pk__in=[session.pk for session in sessions]).update(ended_at=timezone.now())
             record_ended(sessions)
         return len(sessions)

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from django.core.exceptions import ObjectDoesNotExist
 from django.db import transaction
 from django.utils.crypto import salted_hmac
 from rest_framework_simplejwt.exceptions import TokenError
@@ -20,6 +19,9 @@ from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from rest_framework_simplejwt.tokens import AccessToken, Token
 
+from common.cache import invalidate
+
+from .live_sessions import live_session
 from .models import Session
 
 logger = logging.getLogger(__name__)
@@ -64,11 +66,10 @@ def session_of_access_token(raw: str) -> Session | None:
     """
     try:
         token = AccessToken(raw)  # type: ignore[arg-type]
-        return (
-            Session.objects.alive().select_related("user").get(pk=uuid.UUID(token["sid"]), user_id=int(token[api_settings.USER_ID_CLAIM]))
-        )
-    except (TokenError, ObjectDoesNotExist, KeyError, TypeError, ValueError, AttributeError):
+        session_id, user_id = uuid.UUID(token["sid"]), int(token[api_settings.USER_ID_CLAIM])
+    except (TokenError, KeyError, TypeError, ValueError, AttributeError):
         return None
+    return live_session(session_id, user_id)
 
 
 def session_of_refresh_token(raw: str) -> Session | None:
@@ -91,6 +92,7 @@ def rotate(raw: str, *, address: str) -> Session | None:
     with transaction.atomic():
         session = Session.rotate(*claims)
         if session is not None and session.ended_at is not None:
+            invalidate(f"auth:{session.user_id}:*")
             record_ended([session])
     if session is not None and session.ended_at is not None:
         logger.warning("Refresh token reused, session ended: user_id=%s session_id=%s address=%s", session.user_id, session.pk, address)

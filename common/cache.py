@@ -21,12 +21,15 @@ from django.http import HttpResponse
 from redis import Redis
 from redis.exceptions import RedisError
 
+from .outages import Outage
+
 logger = logging.getLogger(__name__)
 
 # A write sets its mark before it commits and its new version after. A process that dies in between leaves the mark, which ends after this.
 MARK_SECONDS = 10
 # A version that is lost costs misses only. It has to outlive a reader's way to the database and back; storing an entry renews it.
 VERSION_SECONDS = 60
+outage = Outage("Redis of the cache", "answering from the database")
 PATTERN = re.compile(r"[^:*]+(:[^:*]+)*:\*")
 
 
@@ -58,6 +61,7 @@ def cached(
             response["X-Cache"] = "hit"
             return response
 
+        wrapper.is_cached = True  # type: ignore[attr-defined]
         return wrapper
 
     return decorate
@@ -66,10 +70,14 @@ def cached(
 class Entry:
     """
     One cached answer. `read()` first, then `write()` what was computed after it.
+
+    `read()` fetches the version of the prefix `beside` in the same round trip, for a caller that keeps something else of its own.
     """
 
-    def __init__(self, key: str, expire: int) -> None:
+    def __init__(self, key: str, expire: int, *, beside: str = "") -> None:
         self.expire = expire
+        self.beside = [_version_name(beside)] if beside else []
+        self.beside_version: bytes | None = None
         words = key.split(":")
         self.version_names = [_version_name(":".join(words[:length])) for length in range(1, len(words))]
         self.name = f"entry:{key}"
@@ -79,17 +87,21 @@ class Entry:
         """
         Return the stored body if it is still right, else `None`.
         """
-        redis = connection()
+        redis = None if outage.is_paused else connection()
         if redis is None:
             return None
+        names = self.version_names + self.beside
         try:
-            found = cast("list[bytes | None]", redis.mget([*self.version_names, self.name]))
+            found = cast("list[bytes | None]", redis.mget([*names, self.name]))
             stored = found.pop()
-            versions = self._create_versions(redis, found) if None in found else cast("list[bytes]", found)
+            versions = _create_versions(redis, names, found) if None in found else cast("list[bytes]", found)
         except RedisError as exc:
-            logger.warning("Cache is away, answering from the database: %s", exc)
+            outage.begin(exc)
             return None
-        if any(version.startswith(b"mark:") for version in versions):
+        outage.end()
+        if self.beside and not _is_mark(beside := versions.pop()):
+            self.beside_version = beside
+        if any(map(_is_mark, versions)):
             return None
         self.versions = b"/".join(versions)
         if stored is None:
@@ -101,7 +113,7 @@ class Entry:
         """
         Store `body` and return whether that was possible.
         """
-        redis = connection()
+        redis = None if outage.is_paused else connection()
         if redis is None or self.versions is None:
             return False
         try:
@@ -111,19 +123,24 @@ class Entry:
                 pipeline.expire(name, self.expire + VERSION_SECONDS, gt=True)
             pipeline.execute()
         except RedisError as exc:
-            logger.warning("Cache is away, answer not stored: %s", exc)
+            outage.begin(exc)
             return False
         return True
 
-    def _create_versions(self, redis: Redis, versions: list[bytes | None]) -> list[bytes]:
-        pipeline = redis.pipeline(transaction=False)
-        missing = [name for name, version in zip(self.version_names, versions, strict=True) if version is None]
-        for name in missing:
+
+def _create_versions(redis: Redis, names: list[str], versions: list[bytes | None]) -> list[bytes]:
+    pipeline = redis.pipeline(transaction=False)
+    for name, version in zip(names, versions, strict=True):
+        if version is None:
             pipeline.set(name, _unique(), ex=VERSION_SECONDS, nx=True)
-        pipeline.mget(self.version_names)
-        found: list[bytes | None] = pipeline.execute()[-1]
-        # A version that is evicted between these two commands is replaced by one that nobody else will ever see.
-        return [version if version is not None else _unique().encode() for version in found]
+    pipeline.mget(names)
+    found: list[bytes | None] = pipeline.execute()[-1]
+    # A version that is evicted between these two commands is replaced by one that nobody else will ever see.
+    return [version if version is not None else _unique().encode() for version in found]
+
+
+def _is_mark(version: bytes) -> bool:
+    return version.startswith(b"mark:")
 
 
 def invalidate(*patterns: str) -> None:

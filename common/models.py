@@ -4,7 +4,7 @@ Abstract models that resources derive from.
 
 from typing import Any, Self
 
-from django.db import DatabaseError, models
+from django.db import DatabaseError, models, transaction
 from django.utils import timezone
 
 from .exceptions import NotFound
@@ -36,22 +36,29 @@ class TimestampedModel(models.Model):
             raise NotFound(f"{model_title(type(self))} not found") from None
 
 
-class SoftDeleteQuerySet(models.QuerySet[Any]):
+class DeleteEachQuerySet(models.QuerySet[Any]):
     """
-    Rows that can be marked as deleted. A bulk delete goes row by row, so that what the model's `delete()` does besides is done too.
+    Rows of which a bulk delete deletes each, so that what the model's `delete()` does besides is done too.
+    """
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        counts: dict[str, int] = {}
+        with transaction.atomic(using=self.db):
+            for row in self.order_by("pk"):
+                for label, count in row.delete()[1].items():
+                    counts[label] = counts.get(label, 0) + count
+        return sum(counts.values()), counts
+
+    delete.queryset_only = True  # type: ignore[attr-defined]
+
+
+class SoftDeleteQuerySet(DeleteEachQuerySet):
+    """
+    Rows that can be marked as deleted.
     """
 
     def alive(self) -> Self:
         return self.filter(deleted_at__isnull=True)
-
-    def delete(self) -> tuple[int, dict[str, int]]:
-        counts: dict[str, int] = {}
-        for row in self.order_by("pk"):
-            for label, count in row.delete()[1].items():
-                counts[label] = counts.get(label, 0) + count
-        return sum(counts.values()), counts
-
-    delete.queryset_only = True  # type: ignore[attr-defined]
 
 
 class SoftDeleteModel(models.Model):

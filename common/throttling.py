@@ -5,7 +5,6 @@ Windows are fixed and aligned to their period, so a caller may make up to twice 
 counted in the process: a limit is never off, and nobody is locked out.
 """
 
-import logging
 import threading
 import time
 from typing import Any, NamedTuple
@@ -18,8 +17,7 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from .addresses import address_key, client_address
-
-logger = logging.getLogger(__name__)
+from .outages import Outage
 
 # Returns whether the call is admitted, the calls used in the window and the microseconds until it ends. A refused call consumes nothing.
 COUNT = """
@@ -71,14 +69,16 @@ def count(name: str, subject: str, limit: int, period: int, *, cost: int = 1) ->
     Count a call of `subject` against `limit` calls of `name` in `period` seconds, if it is admitted.
     """
     key = f"limit:{name}:{subject}"
-    redis = _connection()
-    try:
-        result = redis.register_script(COUNT)([key], [limit, period, cost]) if redis else _local.count(key, limit, period, cost)
-    except RedisError as exc:
-        _outage.begin(exc)
+    redis = None if outage.is_paused else _connection()
+    if redis is None:
         result = _local.count(key, limit, period, cost)
     else:
-        _outage.end()
+        try:
+            result = redis.register_script(COUNT)([key], [limit, period, cost])
+            outage.end()
+        except RedisError as exc:
+            outage.begin(exc)
+            result = _local.count(key, limit, period, cost)
     is_admitted, used, left = result
     # Rounded up: whoever waits as long as told finds the window over.
     return Usage(name, limit, period, used, -(-left // 1_000_000), bool(is_admitted))
@@ -90,6 +90,8 @@ class RateThrottle(BaseThrottle):
     """
 
     usage: Usage | None = None
+    # Whether `RateLimitHeadersMiddleware` tells the caller about this limit.
+    is_told = False
 
     def get_rate(self, request: Request, view: Any) -> tuple[int, int] | None:
         """
@@ -110,6 +112,12 @@ class RateThrottle(BaseThrottle):
         if request.user.is_authenticated:
             return f"user:{request.user.pk}"
         return f"address:{address_key(client_address(request._request))}"
+
+    def may_hold(self, view: Any) -> bool:
+        """
+        Say whether any call of the view may be limited; asked by the OpenAPI description alone.
+        """
+        return True
 
     def get_cost(self, request: Request, view: Any) -> int:
         return int(getattr(view, "throttle_cost", 1))
@@ -161,27 +169,8 @@ class LocalCounter:
         self.windows = {entry: value for entry, value in self.windows.items() if value[0] == now // (entry[1] * 1_000_000)}
 
 
-class Outage:
-    """
-    Log once when the counters' Redis goes, and once when it is back.
-    """
-
-    def __init__(self) -> None:
-        self.is_on = False
-
-    def begin(self, exc: Exception) -> None:
-        if not self.is_on:
-            self.is_on = True
-            logger.error("Redis of the rate limits is away, counting in the process: %s", exc)
-
-    def end(self) -> None:
-        if self.is_on:
-            self.is_on = False
-            logger.warning("Redis of the rate limits is back")
-
-
 _local = LocalCounter()
-_outage = Outage()
+outage = Outage("Redis of the rate limits", "counting in the process")
 
 
 def _connection() -> Redis | None:

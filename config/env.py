@@ -63,12 +63,15 @@ class Environment(BaseSettings):
     web_concurrency: int = Field(2, ge=1, le=256, description="Number of gunicorn worker processes.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Lowest level of the log lines that are written.")
 
+    log_file: str = Field("", description="File that the log is written to as well, rotated at 10 MB, five kept; blank: standard output only.")
+
     secret_key: SecretStr = Field(BLANK, description=f"Key of all signatures: at least 50 characters, made by `{SECRET_KEY_COMMAND}`. Local default: generated once under `.local/`. Required otherwise.")
     algorithm: Literal["HS256", "HS384", "HS512"] = Field("HS256", description="How tokens are signed.")
     access_token_expire_minutes: int = Field(30, ge=1, le=1440, description="Minutes for which an access token lives.")
     refresh_token_expire_days: int = Field(7, ge=1, le=365, description="Days for which a session lives after its last refresh.")
     session_max_days: int = Field(90, ge=1, le=3650, description="Days after which a session ends, however often it was refreshed.")
     refresh_reuse_grace_seconds: int = Field(10, ge=0, le=300, description="Seconds in which a refresh token that was just rotated still gives the same successor.")
+    auth_cache_seconds: int = Field(30, ge=0, le=300, description="Seconds for which an authentication may be answered by the cache where a process that ended a session could not reach Redis; 0: every request asks the database.")
     refresh_cookie_samesite: Literal["Lax", "Strict", "None"] = Field("Lax", description="`SameSite` of the refresh cookie; `None` forces `Secure`.")
 
     database_url: PostgresURL = Field(BLANK, description="PostgreSQL as `postgresql://user:password@host:5432/name`; wins over `POSTGRES_*`. Local default: an embedded server. Required otherwise, or `POSTGRES_*`.")

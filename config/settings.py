@@ -158,6 +158,7 @@ SIMPLE_JWT = {
 SESSION_LIFETIME = timedelta(days=ENV.refresh_token_expire_days)
 SESSION_MAX_LIFETIME = timedelta(days=ENV.session_max_days)
 REFRESH_REUSE_GRACE = timedelta(seconds=ENV.refresh_reuse_grace_seconds)
+AUTH_CACHE_SECONDS = ENV.auth_cache_seconds
 REFRESH_COOKIE_SAMESITE = ENV.refresh_cookie_samesite
 REFRESH_COOKIE_SECURE = not ENV.is_local or ENV.refresh_cookie_samesite == "None"
 
@@ -190,17 +191,36 @@ REST_FRAMEWORK = {
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "OAS_VERSION": "3.1.0",
     "TITLE": APP_NAME,
     "DESCRIPTION": ENV.app_description,
     "VERSION": ENV.app_version,
     "CONTACT": {key: value for key, value in {"name": ENV.contact_name, "email": ENV.contact_email}.items() if value},
-    "LICENSE": {"name": ENV.license_name},
-    "SERVE_PERMISSIONS": ["common.permissions.MayReadDocs"],
+    "LICENSE": {key: value for key, value in {"name": ENV.license_name}.items() if value},
+    "TAGS": [
+        {"name": "Login", "description": "Sessions: an access token for each call, and a cookie that buys the next one."},
+        {"name": "Users", "description": "People who can log in."},
+        {"name": "Posts", "description": "What users write."},
+        {"name": "Tiers", "description": "Named plans that users may have."},
+        {"name": "Rate limits", "description": "How many calls of a route each user of a tier has in a period."},
+        {"name": "Tasks", "description": "Work in the background."},
+        {"name": "Health", "description": "For whoever watches the service."},
+    ],
+    "ENUM_NAME_OVERRIDES": {"TaskStatus": "tasks.models.Status", "ServiceState": "common.health.STATES"},
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "GET_LIB_DOC_EXCLUDES": "common.schema_fields.doc_excludes",
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "common.schema.put_in_order"],
+    # In the order of the URL conf.
+    "SORT_OPERATIONS": False,
+    "SORT_OPERATION_PARAMETERS": False,
+    "COMPONENT_SPLIT_REQUEST": True,
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["common.permissions.MayReadDocs"],
+    # The badge that Swagger UI shows by default asks a foreign host.
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
-    "COMPONENT_SPLIT_REQUEST": True,
 }
 
 STATIC_URL = "/static/"
@@ -231,4 +251,4 @@ if not ENV.is_local:
     if TRUSTED_PROXY_COUNT:
         SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
-LOGGING = logging_config(ENV.log_level, readable=ENV.is_local)
+LOGGING = logging_config(ENV.log_level, readable=ENV.is_local, file=ENV.log_file)

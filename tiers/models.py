@@ -5,14 +5,16 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
-from django.db import models
+from django.db import IntegrityError, models, transaction
 
-from common.exceptions import Conflict
-from common.models import TimestampedModel
+from common.cache import invalidate
+from common.exceptions import Conflict, DuplicateValue
+from common.models import DeleteEachQuerySet, TimestampedModel
 from common.routing import api_routes, stored_form
 
 MAX_LIMIT = 2_147_483_647
 MAX_PERIOD = 31_536_000
+PATH_TAKEN = "There is already a rate limit for this path"
 
 
 class TierInUse(Conflict):
@@ -29,6 +31,8 @@ class Tier(TimestampedModel):
 
     name = models.CharField(max_length=64, validators=[RegexValidator(r"^[^/\x00]+\Z", "Use no slash.")])
 
+    objects = DeleteEachQuerySet.as_manager()
+
     class Meta:
         ordering = ("id",)
         constraints = (
@@ -43,7 +47,9 @@ class Tier(TimestampedModel):
         Remove the tier with its rate limits; raises `TierInUse` while users are in it, deleted ones included.
         """
         try:
-            return super().delete(using, keep_parents)
+            with transaction.atomic():
+                invalidate("limits:*")
+                return super().delete(using, keep_parents)
         except models.ProtectedError as exc:
             raise TierInUse(len(exc.protected_objects)) from None
 
@@ -78,12 +84,27 @@ def route_choices() -> list[tuple[str, str]]:
     return [(path, path) for path in sorted(_stored_forms().values())]
 
 
-class RateLimitQuerySet(models.QuerySet["RateLimit"]):
-    def rate_for(self, tier_id: int, path: str) -> tuple[int, int] | None:
+class Rules:
+    """
+    All rate limits, kept in the process under the version that a caller saw, and read anew under another one.
+    """
+
+    def __init__(self) -> None:
+        # One tuple, so that threads see a version only together with its rates.
+        self.kept: tuple[bytes, dict[tuple[int, str], tuple[int, int]]] = (b"", {})
+
+    def rate_for(self, tier_id: int, path: str, version: bytes | None) -> tuple[int, int] | None:
         """
-        Return `(limit, period)` of a tier on a path in stored form, or `None` where the tier has none.
+        Return `(limit, period)` of a tier on a path in stored form, or `None` where the tier has none. Without a version the database is asked.
         """
-        return self.filter(tier_id=tier_id, path=path).values_list("limit", "period").first()
+        if version is None:
+            return RateLimit.objects.filter(tier_id=tier_id, path=path).values_list("limit", "period").first()
+        version_then, rates = self.kept
+        if version_then != version:
+            rows = RateLimit.objects.values_list("tier_id", "path", "limit", "period")
+            rates = {(tier, route): (limit, period) for tier, route, limit, period in rows}
+            self.kept = (version, rates)
+        return rates.get((tier_id, path))
 
 
 class RateLimit(TimestampedModel):
@@ -97,7 +118,7 @@ class RateLimit(TimestampedModel):
     limit = models.PositiveIntegerField(validators=[MaxValueValidator(MAX_LIMIT)])
     period = models.PositiveIntegerField("period in seconds", validators=[MinValueValidator(1), MaxValueValidator(MAX_PERIOD)])
 
-    objects = RateLimitQuerySet.as_manager()
+    objects = DeleteEachQuerySet.as_manager()
 
     class Meta:
         ordering = ("id",)
@@ -108,7 +129,7 @@ class RateLimit(TimestampedModel):
             models.UniqueConstraint(
                 fields=("tier", "path"),
                 name="ratelimit_unique_tier_path",
-                violation_error_message="There is already a rate limit for this path",
+                violation_error_message=PATH_TAKEN,
             ),
             models.CheckConstraint(condition=models.Q(period__gte=1, period__lte=MAX_PERIOD), name="ratelimit_period_in_range"),
         )
@@ -124,8 +145,22 @@ class RateLimit(TimestampedModel):
 
     def save(self, **kwargs: Any) -> None:
         # A name that was made from the values follows them.
-        if not self.name or re.fullmatch(r"api_v1_\S*:\d+:\d+", self.name):
+        is_made = not self.name or re.fullmatch(r"api_v1_\S*:\d+:\d+", self.name)
+        if is_made:
             self.name = f"{self.path}:{self.limit}:{self.period}"
             if kwargs.get("update_fields"):
                 kwargs["update_fields"] = {*kwargs["update_fields"], "name"}
-        super().save(**kwargs)
+        try:
+            with transaction.atomic():
+                invalidate("limits:*")
+                super().save(**kwargs)
+        except IntegrityError as exc:
+            # Nobody chose a name that was made: it is taken because its path is.
+            if is_made and "ratelimit_unique_tier_name" in str(exc):
+                raise DuplicateValue(PATH_TAKEN) from exc
+            raise
+
+    def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
+        with transaction.atomic():
+            invalidate("limits:*")
+            return super().delete(using, keep_parents)

@@ -8,9 +8,10 @@ from rest_framework.request import Request
 from common.routing import stored_form
 from common.throttling import RateThrottle
 
-from .models import RateLimit
+from .models import Rules
 
 _stored_form = lru_cache(maxsize=1024)(stored_form)
+_rules = Rules()
 
 
 class TierThrottle(RateThrottle):
@@ -21,11 +22,13 @@ class TierThrottle(RateThrottle):
     `is_limited_by_default = True`.
     """
 
+    is_told = True
+
     def get_rate(self, request: Request, view: Any) -> tuple[int, int] | None:
         if not settings.RATE_LIMIT_ENABLED:
             return None
         tier_id = getattr(request.user, "tier_id", None)
-        rate = RateLimit.objects.rate_for(tier_id, self.get_name(request, view)) if tier_id else None
+        rate = _rules.rate_for(tier_id, self.get_name(request, view), getattr(request.user, "limits_version", None)) if tier_id else None
         if rate is None and getattr(view, "is_limited_by_default", False):
             limit, period = settings.DEFAULT_RATE_LIMIT
             return limit, period
@@ -33,6 +36,10 @@ class TierThrottle(RateThrottle):
 
     def get_name(self, request: Request, view: Any) -> str:
         return _stored_form(cast("ResolverMatch", request.resolver_match).route)
+
+    def may_hold(self, view: Any) -> bool:
+        # Whom no authenticator tells apart has no tier.
+        return bool(view.get_authenticators()) or getattr(view, "is_limited_by_default", False)
 
     def allow_request(self, request: Request, view: Any) -> bool:
         is_admitted = super().allow_request(request, view)
