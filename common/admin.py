@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
@@ -67,11 +68,21 @@ class SoftDeleteAdmin(ConflictMessagesMixin):
     def restore(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         self._each(request, queryset.filter(deleted_at__isnull=False), "restore", "restored")
 
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """
+        Let records that nobody may delete on their own, such as sessions, go with what they belong to.
+        """
+        deleted, counts, missing, protected = super().get_deleted_objects(objs, request)
+        records = {model._meta.verbose_name for model, page in self.admin_site._registry.items() if isinstance(page, ReadOnlyAdmin)}
+        return deleted, counts, missing - records, protected
+
     def _each(self, request: HttpRequest, queryset: QuerySet[Any], method: str, done: str) -> None:
         rows = list(queryset.order_by("pk"))
-        for row in rows:
-            getattr(row, method)()
-            self.log_change(request, row, f"{done.capitalize()}.")
+        # All or none: a row that is refused leaves nothing half done.
+        with transaction.atomic():
+            for row in rows:
+                getattr(row, method)()
+                self.log_change(request, row, f"{done.capitalize()}.")
         self.message_user(request, f"{len(rows)} {done}.")
 
 

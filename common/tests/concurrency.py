@@ -1,0 +1,60 @@
+"""
+How tests make things happen at once, on database connections of their own.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import connection, connections, transaction
+
+from conftest import wait_until
+
+
+def in_thread(function: Callable[[], Any], pool: ThreadPoolExecutor) -> "Future[Any]":
+    def run() -> Any:
+        try:
+            return function()
+        finally:
+            connections.close_all()
+
+    return pool.submit(run)
+
+
+def at_once(*functions: Callable[[], Any]) -> list[Any]:
+    """
+    Call the functions from as many threads, released together, and return what they returned.
+    """
+    barrier = threading.Barrier(len(functions))
+
+    def released(function: Callable[[], Any]) -> Any:
+        barrier.wait(10)
+        return function()
+
+    with ThreadPoolExecutor(len(functions)) as pool:
+        calls = [in_thread(lambda function=function: released(function), pool) for function in functions]  # type: ignore[misc]
+        return [call.result(30) for call in calls]
+
+
+@contextmanager
+def overtaken_by(write: Callable[[], object]) -> Iterator[Callable[[Callable[[], Any]], "Future[Any]"]]:
+    """
+    Hold a write that is done and not committed while a call begins that sees nothing of it and has to wait for it; commit at the end.
+    """
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        write()
+
+        def begin(function: Callable[[], Any]) -> "Future[Any]":
+            call = in_thread(function, pool)
+            wait_until(lambda: call.done() or _waiting(), what="the call to meet the lock")
+            return call
+
+        yield begin
+
+
+def _waiting() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted AND pid <> pg_backend_pid()")
+        return bool(cursor.fetchone()[0])
