@@ -20,7 +20,7 @@ def logging_config(level: str, *, readable: bool, file: str = "") -> dict[str, A
     """
     Return the `LOGGING` setting: everything to standard output, and to a rotating file where `file` names one.
     """
-    renderer = structlog.dev.ConsoleRenderer(pad_event_to=0) if readable else structlog.processors.JSONRenderer()
+    renderer = structlog.dev.ConsoleRenderer(pad_event_to=0, exception_formatter=structlog.dev.plain_traceback) if readable else structlog.processors.JSONRenderer()
     exceptions = [] if readable else [structlog.processors.format_exc_info]
     handlers: dict[str, dict[str, Any]] = {"stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "line"}}
     if file:
