@@ -1,6 +1,7 @@
 from typing import Any, Self
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.core.validators import MaxLengthValidator, MinLengthValidator, URLValidator
 from django.db import models, transaction
 
@@ -43,4 +44,9 @@ class Post(SoftDeleteModel, TimestampedModel):
             return super().delete(using, keep_parents)
 
     def _invalidate(self) -> None:
-        invalidate(f"users:{self.author.username}:posts:*")
+        # Asked anew and locked: since this was read, the author may have been renamed, or the post given to another one.
+        authors = models.Q(pk=self.author_id)
+        if self.pk:
+            authors |= models.Q(pk=models.Subquery(Post.objects.filter(pk=self.pk).values("author")))
+        users = get_user_model().objects.filter(authors).order_by("pk").select_for_update(no_key=True)
+        invalidate(*(f"users:{username}:posts:*" for username in users.values_list("username", flat=True)))
