@@ -2,9 +2,34 @@
 How gunicorn serves `config.wsgi`.
 """
 
+import json
+import socket
+import uuid
+
+from gunicorn import util
+
 from config.env import load
 
 _env = load()
+
+
+def _write_error(sock: socket.socket, status: int, reason: str, message: str) -> None:
+    """
+    Refuse as the API does what gunicorn cannot hand on, such as a request line that is too long: its own page is HTML.
+    """
+    body = json.dumps({"detail": f"{reason}."})
+    head = (
+        f"HTTP/1.1 {status} {reason}",
+        "Connection: close",
+        "Content-Type: application/json",
+        "Cache-Control: private, no-store",
+        f"X-Request-ID: {uuid.uuid4().hex}",
+        f"Content-Length: {len(body)}",
+    )
+    util.write_nonblock(sock, ("\r\n".join(head) + "\r\n\r\n" + body).encode("latin-1"))
+
+
+util.write_error = _write_error
 
 bind = f"0.0.0.0:{_env.port}"
 workers = _env.web_concurrency
