@@ -16,6 +16,9 @@ from rest_framework.views import exception_handler as drf_exception_handler
 
 from .exceptions import Conflict, DuplicateValue, Forbidden, InvalidInput, NotFound
 
+SENTENCES = {405: "Method not allowed.", 415: "Unsupported media type."}
+OUTDATED = "What this refers to has just changed. Try again."
+
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
     """
@@ -29,8 +32,8 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     if response is not None:
         if isinstance(exc, InvalidInput):
             response.data = {"detail": exc.items}
-        if status_text := {405: "Method not allowed.", 415: "Unsupported media type."}.get(response.status_code):
-            response.data = {"detail": status_text}
+        if sentence := SENTENCES.get(response.status_code):
+            response.data = {"detail": sentence}
         if response.status_code == status.HTTP_401_UNAUTHORIZED:
             response["WWW-Authenticate"] = "Bearer"
     return response
@@ -40,7 +43,7 @@ def _foreseen(exc: IntegrityError) -> Conflict | DuplicateValue | None:
     cause = exc.__cause__
     if isinstance(cause, ForeignKeyViolation):
         # Looked at before, so it has changed since: the same call now learns what is wrong.
-        return Conflict("What this refers to has just changed. Try again.")
+        return Conflict(OUTDATED)
     if not isinstance(cause, UniqueViolation):
         return None
     for model in apps.get_models():

@@ -3,16 +3,36 @@ Live and ready.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from django.conf import settings
 from django.core.cache import caches
 from django.db import connection
+from drf_spectacular.utils import extend_schema
 from redis import Redis
+from rest_framework import serializers
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from .views import View
+
+STATES = ("ok", "down", "off")
+
+
+class LiveSerializer(serializers.Serializer[Any]):
+    example = {"status": "ok"}
+
+    status = serializers.CharField()
+
+
+class ReadySerializer(serializers.Serializer[Any]):
+    example = {"database": "ok", "cache": "ok", "rate_limit": "ok", "queue": "off"}
+
+    database = serializers.ChoiceField(STATES)
+    cache = serializers.ChoiceField(STATES)
+    rate_limit = serializers.ChoiceField(STATES)
+    queue = serializers.ChoiceField(STATES)
 
 
 class LiveView(View):
@@ -24,7 +44,10 @@ class LiveView(View):
     permission_classes = (AllowAny,)
     throttle_classes = ()
     may_be_shared = False
+    serializer_class: type[serializers.Serializer[Any]] = LiveSerializer
+    tag = "Health"
 
+    @extend_schema(operation_id="getHealth")
     def get(self, request: Request) -> Response:
         return Response({"status": "ok"})
 
@@ -34,6 +57,9 @@ class ReadyView(LiveView):
     Tell of each service whether it answers: `ok`, `down` or `off`. 503 while the database is down; the API goes on without the others.
     """
 
+    serializer_class = ReadySerializer
+
+    @extend_schema(operation_id="getReadiness", responses={200: ReadySerializer, 503: ReadySerializer})
     def get(self, request: Request) -> Response:
         services = {
             "database": _state(_ask_database),

@@ -21,7 +21,7 @@ CURSOR_SALT = "common.pagination"
 
 
 class PageQuerySerializer(QuerySerializer):
-    page = IntegerField(default=1, min_value=1, max_value=MAX_BIG_INTEGER, help_text="Number of the page, from 1.")
+    page = IntegerField(default=1, min_value=1, max_value=MAX_BIG_INTEGER, help_text="Number of the page, from 1, which is the default.")
     items_per_page = IntegerField(default=10, min_value=1, max_value=MAX_ITEMS_PER_PAGE, help_text="Items on a page.")
     cursor = StringField(
         required=False,
@@ -58,6 +58,8 @@ class PagePagination(BasePagination):
     """
     Cut a queryset that is ordered by its primary key into pages.
     """
+
+    query_serializer = PageQuerySerializer
 
     def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:
         query = page_query(request)
@@ -97,23 +99,15 @@ class PagePagination(BasePagination):
         )
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        def count(minimum: int, text: str, example: int) -> dict[str, Any]:
+            return {"type": "integer", "format": "int64", "minimum": minimum, "description": text, "examples": [example]}
+
         properties = {
             "data": schema,
-            "total_count": {"type": "integer", "description": "Number of all items; not given with a cursor."},
-            "has_more": {"type": "boolean"},
-            "page": {"type": "integer", "description": "Not given with a cursor."},
-            "items_per_page": {"type": "integer"},
-            "next_cursor": {"type": "string", "nullable": True, "description": "Given with a cursor only."},
+            "total_count": count(0, "Number of all items; not given with `cursor`.", 1),
+            "has_more": {"type": "boolean", "description": "Whether another page follows.", "examples": [False]},
+            "page": count(1, "Number of this page; not given with `cursor`.", 1),
+            "items_per_page": {"type": "integer", "minimum": 1, "maximum": MAX_ITEMS_PER_PAGE, "examples": [10]},
+            "next_cursor": {"type": ["string", "null"], "description": "Given with `cursor` only; null at the end.", "examples": [None]},
         }
         return {"type": "object", "properties": properties, "required": ["data", "has_more", "items_per_page"]}
-
-    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
-        def parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-            text = PageQuerySerializer().fields[name].help_text
-            return {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
-
-        return [
-            parameter("page", {"type": "integer", "minimum": 1, "default": 1}),
-            parameter("items_per_page", {"type": "integer", "minimum": 1, "maximum": MAX_ITEMS_PER_PAGE, "default": 10}),
-            parameter("cursor", {"type": "string"}),
-        ]

@@ -21,7 +21,8 @@ class OptionalSlashPattern(RoutePattern):
     """
 
     def match(self, path: str) -> Any:
-        return super().match(path) or super().match(path[:-1] if path.endswith("/") else f"{path}/")
+        other = f"{path}/" if str(self).endswith("/") else path.removesuffix("/")
+        return super().match(path) or super().match(other)
 
 
 path = partial(_path, Pattern=OptionalSlashPattern)

@@ -69,7 +69,7 @@ def count(name: str, subject: str, limit: int, period: int, *, cost: int = 1) ->
     Count a call of `subject` against `limit` calls of `name` in `period` seconds, if it is admitted.
     """
     key = f"limit:{name}:{subject}"
-    redis = None if outage.is_paused else _connection()
+    redis = None if outage.is_paused else connection()
     if redis is None:
         result = _local.count(key, limit, period, cost)
     else:
@@ -173,7 +173,10 @@ _local = LocalCounter()
 outage = Outage("Redis of the rate limits", "counting in the process")
 
 
-def _connection() -> Redis | None:
+def connection() -> Redis | None:
+    """
+    Return the client of the counters' Redis, or `None` with `RATE_LIMIT_ENABLED=false`.
+    """
     if not settings.RATE_LIMIT_ENABLED:
         return None
     client: Redis = caches["throttle"].client.get_client()  # type: ignore[attr-defined]

@@ -2,12 +2,13 @@
 Base classes of the API's views: the order of refusals, and what every resource does alike.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NoReturn
 
 from django.conf import settings
 from django.db import models
 from rest_framework import status, viewsets
-from rest_framework.exceptions import ErrorDetail, MethodNotAllowed, UnsupportedMediaType
+from rest_framework.exceptions import APIException, ErrorDetail, MethodNotAllowed, UnsupportedMediaType
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,6 +18,8 @@ from rest_framework.views import APIView
 from .exceptions import BodyTooLarge, Forbidden, InvalidInput, NotFound, RateLimited, Unauthorized
 from .models import SoftDeleteModel, model_title
 from .parsers import missing_body
+
+NOT_AUTHENTICATED = "Not authenticated"
 
 
 def find(queryset: models.QuerySet[Any], **lookup: Any) -> Any:
@@ -40,10 +43,16 @@ class RefusalOrderMixin(APIView):
     """
     Refuse in the order of `docs/contract.md`, section 1: 405, 413, 401, 403 on what only superusers may, 429; what follows is the view's.
 
-    What a view that anyone may call answers to an anonymous GET may be kept by shared caches, unless `may_be_shared` is false.
+    What a view that anyone may call answers to an anonymous GET may be kept by shared caches, unless `may_be_shared` is false. `refusals`
+    tells the OpenAPI description, by action or method, what the view itself raises: not what permissions, throttles and the like refuse.
     """
 
     may_be_shared = True
+    refusals: Mapping[str, Sequence[APIException | type[APIException]]] = {}
+
+    @property
+    def is_public(self) -> bool:
+        return self.may_be_shared and all(type(permission) is AllowAny for permission in self.get_permissions())
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         self.format_kwarg = None
@@ -53,7 +62,9 @@ class RefusalOrderMixin(APIView):
             return
         if method not in self.http_method_names or not hasattr(self, method):
             raise MethodNotAllowed(request.method or "")
-        if int(request.META.get("CONTENT_LENGTH") or 0) > settings.MAX_BODY_BYTES:
+        length = request.META.get("CONTENT_LENGTH") or ""
+        # One that is no number is read as none, as Django does.
+        if length.isdecimal() and int(length) > settings.MAX_BODY_BYTES:
             raise BodyTooLarge
         self.perform_authentication(request)
         self.check_permissions(request)
@@ -69,11 +80,11 @@ class RefusalOrderMixin(APIView):
         if request.user.is_authenticated:
             raise Forbidden(message)
         scheme = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")[0]
-        raise Unauthorized("User not authenticated." if scheme.lower() == "bearer" else "Not authenticated")
+        raise Unauthorized("User not authenticated." if scheme.lower() == "bearer" else NOT_AUTHENTICATED)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
-        response.is_public = self.may_be_shared and all(type(permission) is AllowAny for permission in self.get_permissions())
+        response.is_public = self.is_public
         return response
 
     def read_body(self) -> Any:
@@ -92,20 +103,30 @@ class RefusalOrderMixin(APIView):
 
 class View(RefusalOrderMixin):
     """
-    A view of the API that is no resource.
+    A view of the API that is no resource. `serializer_class` describes what it shows, `input_serializers` what its methods read.
     """
+
+    input_serializers: Mapping[str, type[BaseSerializer[Any]]] = {}
 
 
 class ViewSet(RefusalOrderMixin, viewsets.GenericViewSet[Any]):
     """
-    A resource of the API. `serializer_class` shows it; `input_serializers` names, by action, what reads a body.
+    A resource of the API. `serializer_class` shows it.
+
+    By action, `output_serializers` names what shows something else, `input_serializers` what reads the body, and `query_serializers` tells
+    the OpenAPI description what reads the query.
     """
 
     input_serializers: ClassVar[dict[str, type[BaseSerializer[Any]]]] = {}
+    output_serializers: ClassVar[dict[str, type[BaseSerializer[Any]]]] = {}
+    query_serializers: ClassVar[dict[str, type[BaseSerializer[Any]]]] = {}
 
     @property
     def title(self) -> str:
         return model_title(self.queryset.model)  # type: ignore[arg-type, union-attr]
+
+    def get_serializer_class(self) -> type[BaseSerializer[Any]]:
+        return self.output_serializers.get(self.action) or super().get_serializer_class()
 
     def validate(self, instance: Any = None, **context: Any) -> Any:
         """
@@ -137,6 +158,9 @@ class ViewSet(RefusalOrderMixin, viewsets.GenericViewSet[Any]):
         return Response({"message": message})
 
     def list(self, request: Request, **path: Any) -> Response:
+        """
+        Oldest first, in pages. `page` counts all of them; `cursor` does not, and stays fast however many there are.
+        """
         page = self.paginate_queryset(self.get_queryset())
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
@@ -147,6 +171,9 @@ class ViewSet(RefusalOrderMixin, viewsets.GenericViewSet[Any]):
         return self.show(self.get_object())
 
     def partial_update(self, request: Request, **path: Any) -> Response:
+        """
+        Only the fields that the body names are changed; `{}` changes nothing and succeeds.
+        """
         self.validate(self.get_object()).save()
         return self.say(f"{self.title} updated")
 
@@ -159,5 +186,8 @@ class ViewSet(RefusalOrderMixin, viewsets.GenericViewSet[Any]):
         return self.say(f"{self.title} deleted")
 
     def destroy_row(self, request: Request, **path: Any) -> Response:
+        """
+        The row is removed, deleted before or not, with what belongs to it.
+        """
         self.get_object().delete()
         return self.say(f"{self.title} deleted from the database")

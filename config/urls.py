@@ -2,8 +2,8 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include
 from django.urls import path as django_path
-from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
 
+from common.docs import OpenAPIView, RedocView, SwaggerView
 from common.health import LiveView, ReadyView
 from common.routing import API_PREFIX, path
 
@@ -14,9 +14,9 @@ urlpatterns = [
     django_path(API_PREFIX, include([*(django_path("", include(f"{app}.urls")) for app in ("accounts", "tiers", "tasks", "posts"))])),
     path("health", LiveView.as_view(), name="health"),
     path("health/ready", ReadyView.as_view(), name="ready"),
-    path("openapi.json", SpectacularAPIView.as_view(), name="schema"),
-    path("docs", SpectacularSwaggerView.as_view(), name="swagger"),
-    path("redoc", SpectacularRedocView.as_view(), name="redoc"),
+    path("openapi.json", OpenAPIView.as_view(), name="schema"),
+    path("docs", SwaggerView.as_view(), name="swagger"),
+    path("redoc", RedocView.as_view(), name="redoc"),
     django_path("admin/", admin.site.urls),
 ]
 

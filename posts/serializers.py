@@ -7,6 +7,15 @@ from .models import Post
 
 
 class PostSerializer(serializers.ModelSerializer[Post]):
+    example = {
+        "id": 1,
+        "title": "Hello",
+        "text": "The first of many.",
+        "media_url": "https://example.com/sunrise.jpg",
+        "created_by_user_id": 1,
+        "created_at": "2026-01-31T12:00:00Z",
+    }
+
     created_by_user_id = serializers.IntegerField(source="author_id")
 
     class Meta:
@@ -15,6 +24,8 @@ class PostSerializer(serializers.ModelSerializer[Post]):
 
 
 class PostInputSerializer(StrictModelSerializer):
+    example = {"title": "Hello", "text": "The first of many.", "media_url": "https://example.com/sunrise.jpg"}
+
     title = StringField(min_length=2, max_length=30)
     text = StringField(min_length=1, max_length=63_206)
     media_url = URLField(required=False, allow_null=True)

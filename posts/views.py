@@ -52,6 +52,6 @@ class PostViewSet(ViewSet):
     def list(self, request: Request, **path: str) -> Response:
         return super().list(request, **path)
 
-    @cached("users:{username}:posts:{id}", expire=3600)
+    @cached("users:{username}:posts:post_{id}", expire=3600)
     def retrieve(self, request: Request, **path: str) -> Response:
         return super().retrieve(request, **path)

@@ -3,6 +3,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,9 +17,22 @@ from .services import enqueue
 from .tasks import sample_background_task
 
 
+class QueueOff(ServiceUnavailable):
+    default_detail = "Background tasks are switched off."
+
+
+RETRY_AFTER = OpenApiParameter(
+    "Retry-After", int, OpenApiParameter.HEADER, response=[200], description="Seconds to wait before asking again; of an unfinished task."
+)
+
+
 class TaskViewSet(ViewSet):
     queryset = Task.objects.all()
     serializer_class = TaskSerializer
+    input_serializers = {"create": MessageInputSerializer}
+    query_serializers = {"create": MessageInputSerializer}
+    output_serializers = {"create": TaskCreatedSerializer}
+    refusals = {"create": (QueueOff,), "retrieve": (QueueOff,)}
     permission_classes = (AllowAny,)
     may_be_shared = False
 
@@ -43,14 +57,20 @@ class TaskViewSet(ViewSet):
         return find(self.get_queryset(), pk=task_id)
 
     def create(self, request: Request, **path: str) -> Response:
+        """
+        The task runs in the background and belongs to the caller. The message comes by query or in a body; the query counts first.
+        """
         if not settings.QUEUE_ENABLED:
-            raise ServiceUnavailable("Background tasks are switched off.")
-        task = enqueue(sample_background_task, self._message(), owner_id=request.user.pk)
-        return Response(TaskCreatedSerializer(task).data, 201)
+            raise QueueOff
+        return self.show(enqueue(sample_background_task, self._message(), owner_id=request.user.pk), 201)
 
+    @extend_schema(parameters=[RETRY_AFTER])
     def retrieve(self, request: Request, **path: str) -> Response:
+        """
+        Tasks of others are not found; one that was made anonymously is open to whoever has its id.
+        """
         if not settings.QUEUE_ENABLED:
-            raise ServiceUnavailable("Background tasks are switched off.")
+            raise QueueOff
         task = self.get_object()
         response = self.show(task)
         if not task.is_finished:

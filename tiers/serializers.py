@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError as DjangoValidationError
 from rest_framework import serializers
@@ -10,12 +10,16 @@ from .models import MAX_LIMIT, MAX_PERIOD, RateLimit, Tier, normalize_path
 
 
 class TierSerializer(serializers.ModelSerializer[Tier]):
+    example = {"id": 1, "name": "free", "created_at": "2026-01-31T12:00:00Z"}
+
     class Meta:
         model = Tier
         fields = ("id", "name", "created_at")
 
 
 class TierInputSerializer(StrictModelSerializer):
+    example = {"name": "free"}
+
     name = StringField(min_length=1, max_length=64, pattern=r"^[^/]+\Z")
 
     class Meta:
@@ -24,21 +28,36 @@ class TierInputSerializer(StrictModelSerializer):
 
 
 class RateLimitSerializer(serializers.ModelSerializer[RateLimit]):
+    example: ClassVar[dict[str, Any]] = {
+        "id": 1,
+        "tier_id": 1,
+        "name": "api_v1_tasks_task:10:3600",
+        "path": "api_v1_tasks_task",
+        "limit": 10,
+        "period": 3600,
+    }
+
     class Meta:
         model = RateLimit
         fields: tuple[str, ...] = ("id", "tier_id", "name", "path", "limit", "period")
 
 
 class RateLimitDetailSerializer(RateLimitSerializer):
+    example = {**RateLimitSerializer.example, "created_at": "2026-01-31T12:00:00Z", "updated_at": "2026-01-31T12:00:00Z"}
+
     class Meta(RateLimitSerializer.Meta):
         fields = ("id", "tier_id", "name", "path", "limit", "period", "created_at", "updated_at")
 
 
 class RateLimitInputSerializer(StrictModelSerializer):
-    path = StringField(max_length=200)
-    limit = IntegerField(min_value=0, max_value=MAX_LIMIT)
-    period = IntegerField(min_value=1, max_value=MAX_PERIOD)
-    name = StringField(required=False, allow_null=True, allow_blank=True, max_length=255)
+    example = {"path": "api/v1/tasks/task", "limit": 10, "period": 3600}
+
+    path = StringField(max_length=200, help_text="A route of the API, such as `api/v1/user/{username}`; shown with `_` for `/`.")
+    limit = IntegerField(min_value=0, max_value=MAX_LIMIT, help_text="Calls in a period; 0 refuses all.")
+    period = IntegerField(min_value=1, max_value=MAX_PERIOD, help_text="In seconds.")
+    name = StringField(
+        required=False, allow_null=True, allow_blank=True, max_length=255, help_text="If left out, `{path}:{limit}:{period}`."
+    )
 
     class Meta:
         model = RateLimit

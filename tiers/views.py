@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from common.permissions import IsSuperuser
 from common.views import ViewSet, find
 
-from .models import RateLimit, Tier
+from .models import RateLimit, Tier, TierInUse
 from .serializers import RateLimitInputSerializer, RateLimitSerializer, TierInputSerializer, TierSerializer
 
 
@@ -25,6 +25,7 @@ class TierViewSet(SuperuserWritesViewSet):
     queryset = Tier.objects.all()
     serializer_class = TierSerializer
     input_serializers = {"create": TierInputSerializer, "partial_update": TierInputSerializer}
+    refusals = {"destroy": (TierInUse(2),)}
 
     def get_object(self) -> Tier:
         tier: Tier = find(self.get_queryset(), name=self.kwargs["name"])
