@@ -1,8 +1,8 @@
 """
 Read the PEM keys that sign tokens, and say which algorithm each of them is for.
 
-A key is for one algorithm only. Elliptic curves of the ES family are refused: their signatures differ each time, and a refresh token has to be
-the same bytes whoever signs it.
+A key is for one algorithm only. Elliptic curves of the ES family are refused: their signatures differ each time, and a refresh token has to
+be the same bytes whoever signs it.
 """
 
 import hashlib

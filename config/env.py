@@ -18,12 +18,27 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from .env_types import BLANK, Email, List, Port, PostgresURL, Rate, RateOrOff, RedisURL, SecretFiles, Username, secret_file_problems
+from .env_keys import SAMPLE_VALUES, SECRET_KEY_COMMAND, key_problems, secret_key_problem
+from .env_types import (
+    BLANK,
+    HTTPURL,
+    Email,
+    EmailURL,
+    List,
+    Origins,
+    Port,
+    PostgresURL,
+    Rate,
+    RateOrOff,
+    RedisURL,
+    SecretFiles,
+    Sender,
+    Username,
+    secret_file_problems,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOCAL_DIR = BASE_DIR / ".local"
-SECRET_KEY_COMMAND = 'python -c "import secrets; print(secrets.token_urlsafe(50))"'  # noqa: S105 - how to make one
-SAMPLE_VALUES = {"changethis", "change-me", "your_password", "your_postgres_user", "your_server", "your_host", "your_db"}
 
 Services = Literal["postgres", "valkey"]
 
@@ -56,6 +71,7 @@ class Environment(BaseSettings):
 
     allowed_hosts: List = Field([], description="Host names that this site answers to, separated by commas. Local default: the loopback names. Required otherwise; `*` is refused.")
     csrf_trusted_origins: List = Field([], description="Further origins (`https://app.example.com`) whose pages may use the admin's forms and the refresh cookie.")
+    cors_allowed_origins: Origins = Field([], description="Origins (`https://app.example.com`) whose pages may call the API with the refresh cookie, by CORS; blank: none. `*` is refused. On another site they need `REFRESH_COOKIE_SAMESITE=None` too.")
     trusted_proxy_count: int = Field(0, ge=0, le=16, description="How many proxies in front of this site append to `X-Forwarded-For`. With 0 that header is not read.")
     max_body_bytes: int = Field(1_048_576, ge=1024, description="Size in bytes over which a request body is refused with 413.")
     client_cache_max_age: int = Field(60, ge=0, description="Seconds for which clients and shared caches may keep public answers; 0 makes them ask each time.")
@@ -66,13 +82,19 @@ class Environment(BaseSettings):
     log_file: str = Field("", description="File that the log is written to as well, rotated at 10 MB, five kept; blank: standard output only.")
 
     secret_key: SecretStr = Field(BLANK, description=f"Key of all signatures: at least 50 characters, made by `{SECRET_KEY_COMMAND}`. Local default: generated once under `.local/`. Required otherwise.")
-    algorithm: Literal["HS256", "HS384", "HS512"] = Field("HS256", description="How tokens are signed.")
+    secret_key_fallbacks: SecretStr = Field(BLANK, description="Other secret keys, separated by commas: what they signed is good too. To rotate, name the next key here first, then make it `SECRET_KEY` and name the earlier one here.")
+    algorithm: Literal["HS256", "HS384", "HS512", "RS256", "EdDSA"] = Field("HS256", description="How tokens are signed: `HS…` with `SECRET_KEY`, `RS256` and `EdDSA` with `JWT_PRIVATE_KEY`. To change it, name `SECRET_KEY` in `SECRET_KEY_FALLBACKS` for a while.")
+    jwt_private_key: SecretStr = Field(BLANK, description="Private key as PEM: RSA of 2,048 bits or more for `RS256`, Ed25519 for `EdDSA`, which require it.")
+    jwt_previous_public_keys: SecretStr = Field(BLANK, description="Other public keys as PEM, one after another: tokens that they verify are good too.")
+    jwt_issuer: str = Field("django-boilerplate", description="Who issues the tokens (`iss`). A token of another issuer is refused, whoever signed it.")
     access_token_expire_minutes: int = Field(30, ge=1, le=1440, description="Minutes for which an access token lives.")
     refresh_token_expire_days: int = Field(7, ge=1, le=365, description="Days for which a session lives after its last refresh.")
     session_max_days: int = Field(90, ge=1, le=3650, description="Days after which a session ends, however often it was refreshed.")
     refresh_reuse_grace_seconds: int = Field(10, ge=0, le=300, description="Seconds in which a refresh token that was just rotated still gives the same successor.")
     auth_cache_seconds: int = Field(30, ge=0, le=300, description="Seconds for which an authentication may be answered by the cache where a process that ended a session could not reach Redis; 0: every request asks the database.")
     refresh_cookie_samesite: Literal["Lax", "Strict", "None"] = Field("Lax", description="`SameSite` of the refresh cookie; `None` forces `Secure`.")
+    refresh_cookie_prefix: Literal["", "__Secure-"] = Field("", description="Put before the name of the refresh cookie; `__Secure-` forces `Secure`, and browsers hold to it.")
+    password_hash_concurrency: int = Field(2, ge=1, le=64, description="Passwords that a process hashes at once, at 19 MiB each; the others wait, two seconds at most.")
 
     database_url: PostgresURL = Field(BLANK, description="PostgreSQL as `postgresql://user:password@host:5432/name`; wins over `POSTGRES_*`. Local default: an embedded server. Required otherwise, or `POSTGRES_*`.")
     postgres_server: str = Field("", description="Host of PostgreSQL.")
@@ -97,7 +119,13 @@ class Environment(BaseSettings):
     default_rate_limit_limit: int = Field(10, ge=0, le=2_147_483_647, description="Calls that the default limit admits in a period.")
     default_rate_limit_period: int = Field(3600, ge=1, le=31_536_000, description="Period of the default limit in seconds.")
     login_rate_limit: RateOrOff = Field(Rate(60, 60), description="Login attempts from one address, as `<calls>/<seconds>`; `0` is off.")
+    login_failure_limit: int = Field(5, ge=0, le=1000, description="Wrong passwords for one name, from wherever, that cost nothing; each further one doubles the seconds, up to 60, for which the name is refused. `0` is off, whatever `LOGIN_RATE_LIMIT` says.")
     registration_rate_limit: RateOrOff = Field(Rate(100, 3600), description="Registrations from one address, as `<calls>/<seconds>`; `0` is off.")
+
+    email_url: EmailURL = Field(BLANK, description="Mail server, as `smtp://user:password@host:587?tls=true` or `smtps://…`. Local default: mails are shown on the console. Blank otherwise: mails fail, and say so in their task.")
+    default_from_email: Sender = Field("", description="Sender of the mails, such as `Example <no-reply@example.com>`. Required with `EMAIL_URL`.")
+    frontend_url: HTTPURL = Field("", description="Address of the pages that links in mails lead to: `/reset-password?token=…` and `/verify-email?token=…` below it. Blank: mails show the token itself.")
+    require_verified_email: bool = Field(False, description="`true` refuses the login of users who have not verified their e-mail address, and sends new users a mail for that.")
 
     admin_name: str = Field("Admin", min_length=2, max_length=30, description="Name of the first superuser.")
     admin_email: Email = Field("admin@example.com", description="E-mail address of the first superuser.")
@@ -131,6 +159,10 @@ class Environment(BaseSettings):
     @property
     def is_local(self) -> bool:
         return self.environment == "local"
+
+    @property
+    def fallback_keys(self) -> list[str]:
+        return [key.strip() for key in self.secret_key_fallbacks.get_secret_value().split(",") if key.strip()]
 
     @property
     def has_database_server(self) -> bool:
@@ -170,17 +202,6 @@ class Environment(BaseSettings):
         return (*(() if self.has_database_server else ("postgres",)), *(("valkey",) if needs_valkey else ()))
 
 
-def secret_key_problem(value: str) -> str:
-    """
-    Say what makes a secret key insecure, by the rule of Django's own deployment check (`security.W009`); blank if nothing does.
-    """
-    if not value:
-        return f"is not set. Generate one with: {SECRET_KEY_COMMAND}"
-    if len(value) < 50 or len(set(value)) < 5 or value.startswith("django-insecure-") or value in SAMPLE_VALUES:
-        return f"is too short, repetitive or a sample; it needs 50 characters or more. Generate one with: {SECRET_KEY_COMMAND}"
-    return ""
-
-
 def _deployment_problems(env: Environment) -> Iterator[tuple[str, str]]:
     if problem := secret_key_problem(env.secret_key.get_secret_value()):
         yield "SECRET_KEY", problem
@@ -188,7 +209,13 @@ def _deployment_problems(env: Environment) -> Iterator[tuple[str, str]]:
         yield "ALLOWED_HOSTS", "is not set. Name the hosts that this site answers to, such as api.example.com."
     elif "*" in env.allowed_hosts:
         yield "ALLOWED_HOSTS", "must not contain *. Name the hosts that this site answers to."
+    if unsafe := [origin for origin in env.cors_allowed_origins if not origin.startswith("https://")]:
+        yield "CORS_ALLOWED_ORIGINS", f"holds {', '.join(unsafe)}. Only https:// is safe for the refresh cookie."
     yield from _server_problems(env)
+    if env.email_url.get_secret_value() and not env.default_from_email:
+        yield "DEFAULT_FROM_EMAIL", "is not set. Name the sender of the mails, such as Example <no-reply@example.com>."
+    if env.require_verified_email and not env.email_url.get_secret_value():
+        yield "EMAIL_URL", "is not set, but REQUIRE_VERIFIED_EMAIL is on: nobody could verify an address. Name a mail server."
     if env.admin_password.get_secret_value() in SAMPLE_VALUES:
         yield "ADMIN_PASSWORD", "is a sample value. Choose another, or leave it unset where the superuser exists."
 
@@ -228,6 +255,8 @@ def load() -> Environment:
         # Read once more without what is wrong, so that what is missing besides is told in the same breath.
         defaults = {name: field.get_default() for name, field in Environment.model_fields.items() if name.upper() in problems}
         env = Environment(**options, **defaults)
+    for name, text in key_problems(env):
+        problems.setdefault(name, text)
     if not env.is_local or "ENVIRONMENT" in problems:
         for name, text in _deployment_problems(env):
             problems.setdefault(name, text)

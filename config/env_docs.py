@@ -19,6 +19,7 @@ GROUPS = {
     "database_url": "Database",
     "cache_enabled": "Redis: cache, limits, queue",
     "default_rate_limit_limit": "Limits",
+    "email_url": "Mail",
     "admin_name": "First superuser and tier",
 }
 # Read by something else than the settings.

@@ -6,9 +6,10 @@ import contextlib
 import os
 import re
 from collections.abc import Mapping
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import ProgrammingError
@@ -58,6 +59,60 @@ def _redis_url(value: SecretStr) -> SecretStr:
     return value
 
 
+class MailServer(NamedTuple):
+    host: str = ""
+    port: int = 25
+    user: str = ""
+    password: str = ""
+    use_ssl: bool = False
+    use_tls: bool = False
+
+
+def mail_server(url: str) -> MailServer:
+    """
+    Read `smtp://user:password@host:587?tls=true` or `smtps://…`; raises `ValueError` for anything else. Blank: no server.
+    """
+    if not url:
+        return MailServer()
+    parts = urlsplit(url)
+    options = parse_qs(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+    is_encrypted, tls = parts.scheme == "smtps", options.pop("tls", ["false"])
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname or parts.path.strip("/") or parts.fragment or options:
+        raise ValueError("This is no URL of a mail server.")
+    if tls not in (["true"], ["false"]) or (is_encrypted and tls == ["true"]):
+        raise ValueError("Give either smtps:// or tls=true.")
+    port = parts.port or (465 if is_encrypted else 587 if tls == ["true"] else 25)
+    return MailServer(parts.hostname, port, unquote(parts.username or ""), unquote(parts.password or ""), is_encrypted, tls == ["true"])
+
+
+def _email_url(value: SecretStr) -> SecretStr:
+    try:
+        mail_server(value.get_secret_value())
+    except ValueError:
+        raise ValueError("must read smtp://user:password@host:587?tls=true or smtps://user:password@host:465") from None
+    return value
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
+        raise ValueError("must be a URL such as https://app.example.com")
+    return value.rstrip("/")
+
+
+def _sender(value: str) -> str:
+    if value:
+        _email(parseaddr(value)[1])
+    return value
+
+
+def _origins(values: list[str]) -> list[str]:
+    for value in values:
+        if not re.fullmatch(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?", value):
+            raise ValueError(f"must list origins such as https://app.example.com, with neither path nor *; {value!r} is none")
+    return values
+
+
 def _username(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9]{2,20}", value):
         raise ValueError("must be 2 to 20 characters out of a-z and 0-9")
@@ -71,9 +126,13 @@ def _email(value: str) -> str:
 
 
 List = Annotated[list[str], NoDecode, BeforeValidator(_split)]
+Origins = Annotated[list[str], NoDecode, BeforeValidator(_split), AfterValidator(_origins)]
 RateOrOff = Annotated[Rate | None, NoDecode, BeforeValidator(_rate)]
 PostgresURL = Annotated[SecretStr, AfterValidator(_postgres_url)]
 RedisURL = Annotated[SecretStr, AfterValidator(_redis_url)]
+EmailURL = Annotated[SecretStr, AfterValidator(_email_url)]
+HTTPURL = Annotated[str, AfterValidator(_http_url)]
+Sender = Annotated[str, AfterValidator(_sender)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Username = Annotated[str, AfterValidator(_username)]
 Email = Annotated[str, AfterValidator(_email)]

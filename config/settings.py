@@ -8,9 +8,11 @@ from typing import Any, Literal
 import django_stubs_ext
 from psycopg.conninfo import conninfo_to_dict
 
+from common.signing_keys import private_key
+
 from . import embedded
 from .env import BASE_DIR, LOCAL_DIR, load, local_secret_key
-from .env_types import Rate
+from .env_types import Rate, mail_server
 from .logs import logging_config
 
 # Lets `ModelAdmin[Post]` and the like be written where Django's own classes take no parameters.
@@ -23,9 +25,16 @@ EMBEDDED = embedded.addresses(LOCAL_DIR)
 
 APP_NAME = ENV.app_name
 SECRET_KEY = ENV.secret_key.get_secret_value() or local_secret_key()
+SECRET_KEY_FALLBACKS = ENV.fallback_keys
 DEBUG = False
 ALLOWED_HOSTS = ENV.allowed_hosts or ["localhost", "127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS = ENV.csrf_trusted_origins
+CORS_ALLOWED_ORIGINS = ENV.cors_allowed_origins
+CORS_ALLOW_CREDENTIALS = True
+CORS_URLS_REGEX = r"^/api/"
+CORS_ALLOW_HEADERS = ["authorization", "content-type", "idempotency-key", "if-none-match", "x-request-id"]
+CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After", "ETag", "X-Cache", "RateLimit", "RateLimit-Policy"]
+CORS_EXPOSE_HEADERS += [f"X-RateLimit-{name}" for name in ("Limit", "Remaining", "Reset")]
 TRUSTED_PROXY_COUNT = ENV.trusted_proxy_count
 MAX_BODY_BYTES = DATA_UPLOAD_MAX_MEMORY_SIZE = ENV.max_body_bytes
 CLIENT_CACHE_MAX_AGE = ENV.client_cache_max_age
@@ -49,6 +58,8 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "common.middleware.RequestLogMiddleware",
+    # Outside of what answers 304, which has to carry its headers too. Without origins there is none, nor a `Vary: Origin`.
+    *(["corsheaders.middleware.CorsMiddleware"] if CORS_ALLOWED_ORIGINS else []),
     "common.middleware.RateLimitHeadersMiddleware",
     "common.middleware.ClientCacheMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -59,6 +70,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "common.middleware.RefusalPageMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -129,16 +141,22 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# Local mode shows mails on the console; they are no log lines.
+CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_BEAT_SCHEDULE_FILENAME = str(LOCAL_DIR / "celerybeat-schedule")
-CELERY_BEAT_SCHEDULE = {"send-tasks-again": {"task": "tasks.sweep", "schedule": 10.0, "options": {"expires": 10}}}
+CELERY_BEAT_SCHEDULE = {
+    "send-tasks-again": {"task": "tasks.sweep", "schedule": 10.0, "options": {"expires": 10}},
+    "remove-expired-sessions": {"task": "accounts.remove_expired_sessions", "schedule": 3600.0, "options": {"expires": 3600}},
+}
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["accounts.backends.UsernameOrEmailBackend"]
 PASSWORD_HASHERS = [
     "accounts.hashers.Argon2idHasher",
-    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
-    "django.contrib.auth.hashers.ScryptPasswordHasher",
+    "accounts.hashers.PBKDF2Hasher",
+    "accounts.hashers.ScryptHasher",
 ]
+PASSWORD_HASH_CONCURRENCY = ENV.password_hash_concurrency
 AUTH_PASSWORD_VALIDATORS = [
     {
         "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
@@ -148,9 +166,13 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+JWT_PRIVATE_KEY = ENV.jwt_private_key.get_secret_value().replace("\\n", "\n")
+JWT_PREVIOUS_PUBLIC_KEYS = ENV.jwt_previous_public_keys.get_secret_value()
 SIMPLE_JWT = {
     "ALGORITHM": ENV.algorithm,
-    "SIGNING_KEY": SECRET_KEY,
+    "SIGNING_KEY": SECRET_KEY if ENV.algorithm.startswith("HS") else JWT_PRIVATE_KEY,
+    "VERIFYING_KEY": "" if ENV.algorithm.startswith("HS") else private_key(JWT_PRIVATE_KEY)[1].pem,
+    "ISSUER": ENV.jwt_issuer,
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=ENV.access_token_expire_minutes),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=ENV.refresh_token_expire_days),
     "UPDATE_LAST_LOGIN": False,
@@ -160,14 +182,27 @@ SESSION_MAX_LIFETIME = timedelta(days=ENV.session_max_days)
 REFRESH_REUSE_GRACE = timedelta(seconds=ENV.refresh_reuse_grace_seconds)
 AUTH_CACHE_SECONDS = ENV.auth_cache_seconds
 REFRESH_COOKIE_SAMESITE = ENV.refresh_cookie_samesite
-REFRESH_COOKIE_SECURE = not ENV.is_local or ENV.refresh_cookie_samesite == "None"
+REFRESH_COOKIE_NAME = f"{ENV.refresh_cookie_prefix}refresh_token"
+REFRESH_COOKIE_SECURE = not ENV.is_local or ENV.refresh_cookie_samesite == "None" or bool(ENV.refresh_cookie_prefix)
 
 DEFAULT_RATE_LIMIT = Rate(ENV.default_rate_limit_limit, ENV.default_rate_limit_period)
 LOGIN_RATE_LIMIT = ENV.login_rate_limit
+LOGIN_FAILURE_LIMIT = ENV.login_failure_limit
 REGISTRATION_RATE_LIMIT = ENV.registration_rate_limit
 # A guard counts in its own process while the shared counter is away.
 RATELIMIT_USE_CACHE = "throttle"
 RATELIMIT_FAIL_OPEN = True
+
+EMAIL_HOST, EMAIL_PORT, EMAIL_HOST_USER, EMAIL_HOST_PASSWORD, EMAIL_USE_SSL, EMAIL_USE_TLS = mail_server(ENV.email_url.get_secret_value())
+EMAIL_ENABLED = bool(EMAIL_HOST) or ENV.is_local
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console' if ENV.is_local else 'dummy'}.EmailBackend"
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = ENV.default_from_email or "no-reply@localhost"
+FRONTEND_URL = ENV.frontend_url
+REQUIRE_VERIFIED_EMAIL = ENV.require_verified_email
+# Seconds for which the tokens in mails live.
+PASSWORD_RESET_TIMEOUT = 3600
+EMAIL_VERIFICATION_TIMEOUT = 3 * 24 * 3600
 
 FIRST_SUPERUSER = {
     "name": ENV.admin_name,

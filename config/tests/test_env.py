@@ -254,7 +254,8 @@ class TestTheOriginalsSample:
         (tmp_path / "env").write_text(sample, encoding="utf-8")
 
         shown = show(
-            "env.app_name, env.postgres_port, env.algorithm, env.access_token_expire_minutes, env.client_cache_max_age, env.redis_server('cache')",
+            "env.app_name, env.postgres_port, env.algorithm, env.access_token_expire_minutes, "
+            "env.client_cache_max_age, env.redis_server('cache')",
             ENV_FILE=str(tmp_path / "env"),
         )
 
