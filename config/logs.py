@@ -18,29 +18,36 @@ SHARED_PROCESSORS: list[Any] = [
 
 def logging_config(level: str, *, readable: bool, file: str = "") -> dict[str, Any]:
     """
-    Return the `LOGGING` setting: everything to standard output, and to a rotating file where `file` names one.
+    Have structlog write through `logging`, and return the `LOGGING` setting.
+
+    Everything goes to standard output, and as JSON to a rotating file where `file` names one.
     """
-    renderer = structlog.dev.ConsoleRenderer(pad_event_to=0, exception_formatter=structlog.dev.plain_traceback) if readable else structlog.processors.JSONRenderer()
-    exceptions = [] if readable else [structlog.processors.format_exc_info]
-    handlers: dict[str, dict[str, Any]] = {"stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "line"}}
+    structlog.configure(
+        processors=[*SHARED_PROCESSORS, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handlers: dict[str, dict[str, Any]] = {
+        "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "text" if readable else "json"}
+    }
     if file:
         handlers["file"] = {
-            "class": "logging.handlers.RotatingFileHandler",
+            # Python's own loses lines when several processes rotate one file.
+            "class": "concurrent_log_handler.ConcurrentRotatingFileHandler",
             "filename": file,
             "maxBytes": 10_000_000,
             "backupCount": 5,
-            "delay": True,
-            "formatter": "line",
+            "formatter": "json",
         }
+    # With `rich` installed structlog would show the values of local variables, passwords among them.
+    text = structlog.dev.ConsoleRenderer(pad_event_to=0, exception_formatter=structlog.dev.plain_traceback)
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {
-            "line": {
-                "()": structlog.stdlib.ProcessorFormatter,
-                "processors": [*exceptions, structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
-                "foreign_pre_chain": SHARED_PROCESSORS,
-            }
+            "text": _formatter(text),
+            "json": _formatter(structlog.processors.format_exc_info, structlog.processors.JSONRenderer()),
         },
         "handlers": handlers,
         "root": {"handlers": list(handlers), "level": level},
@@ -54,4 +61,12 @@ def logging_config(level: str, *, readable: bool, file: str = "") -> dict[str, A
             "celery.beat": {"level": "WARNING"},
             "celery.worker.strategy": {"level": "WARNING"},
         },
+    }
+
+
+def _formatter(*processors: Any) -> dict[str, Any]:
+    return {
+        "()": structlog.stdlib.ProcessorFormatter,
+        "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *processors],
+        "foreign_pre_chain": SHARED_PROCESSORS,
     }
