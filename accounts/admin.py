@@ -6,6 +6,7 @@ from django.contrib.admin.helpers import ActionForm
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.contrib.auth.models import Group
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
@@ -26,7 +27,7 @@ class TierActionForm(ActionForm):
 class UserCreateForm(AdminUserCreationForm[User]):
     class Meta(AdminUserCreationForm.Meta):
         model = User
-        fields = ("username", "name", "email", "tier")
+        fields = ("username", "name", "email", "is_email_verified", "tier")
 
 
 @admin.register(User)
@@ -34,9 +35,9 @@ class UserAdmin(SoftDeleteAdmin, DjangoUserAdmin[User]):
     form = UserChangeForm
     add_form = UserCreateForm
     action_form = TierActionForm
-    actions = (*SoftDeleteAdmin.actions, "set_tier")
-    list_display = ("username", "name", "email", "tier", "is_active", "is_superuser", "is_deleted", "created_at")
-    list_filter = (SoftDeleteFilter, "is_active", "is_superuser", "tier")
+    actions = (*SoftDeleteAdmin.actions, "set_tier", "end_sessions")
+    list_display = ("username", "name", "email", "is_email_verified", "tier", "is_active", "is_superuser", "is_deleted", "created_at")
+    list_filter = (SoftDeleteFilter, "is_active", "is_email_verified", "is_superuser", "tier")
     list_select_related = ("tier",)
     search_fields = ("username", "name", "email")
     ordering = ("id",)
@@ -44,12 +45,13 @@ class UserAdmin(SoftDeleteAdmin, DjangoUserAdmin[User]):
     filter_horizontal = ()
     fieldsets = (
         (None, {"fields": ("username", "password")}),
-        ("Profile", {"fields": ("name", "email", "profile_image_url", "tier")}),
+        ("Profile", {"fields": ("name", "email", "is_email_verified", "profile_image_url", "tier")}),
         ("Rights", {"fields": ("is_active", "is_staff", "is_superuser", "user_permissions")}),
         ("Times", {"fields": ("created_at", "updated_at", "deleted_at", "last_login")}),
     )
     add_fieldsets = (
-        (None, {"classes": ("wide",), "fields": ("username", "name", "email", "tier", "usable_password", "password1", "password2")}),
+        (None, {"classes": ("wide",), "fields": ("username", "name", "email", "is_email_verified", "tier")}),
+        ("Password", {"classes": ("wide",), "fields": ("usable_password", "password1", "password2")}),
     )
 
     @admin.action(description="Set the tier chosen beside", permissions=["change"])
@@ -63,9 +65,19 @@ class UserAdmin(SoftDeleteAdmin, DjangoUserAdmin[User]):
             self.log_change(request, user, f"Tier set to {tier or 'none'}.")
         self.message_user(request, f"{len(users)} now in tier {tier or 'none'}.")
 
+    @admin.action(description="End all sessions", permissions=["change"])
+    def end_sessions(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        users = list(queryset.order_by("pk"))
+        with transaction.atomic():
+            ended = Session.objects.filter(user__in=users).end()
+            for user in users:
+                self.log_change(request, user, "All sessions ended.")
+        self.message_user(request, f"{ended} sessions ended.")
+
 
 @admin.register(Session)
 class SessionAdmin(ReadOnlyAdmin):
+    actions = ("end",)
     list_display = ("user", "created_at", "rotated_at", "expires_at", "ended_at", "ip_address", "user_agent")
     list_filter = ("ended_at",)
     list_select_related = ("user",)
@@ -73,3 +85,15 @@ class SessionAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).order_by("-created_at")
+
+    def has_end_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("accounts.change_session"))
+
+    @admin.action(description="End", permissions=["end"])
+    def end(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
+        sessions = list(queryset.filter(ended_at=None))
+        with transaction.atomic():
+            ended = Session.objects.filter(pk__in=[session.pk for session in sessions]).end()
+            for session in sessions:
+                self.log_change(request, session, "Ended.")
+        self.message_user(request, f"{ended} ended.")

@@ -1,15 +1,13 @@
-import uuid
 from collections.abc import Collection, Iterable
-from datetime import datetime
 from typing import Any, ClassVar, Self
 
 from django.conf import settings
+from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core.exceptions import ValidationError
 from django.core.validators import MinLengthValidator, RegexValidator, URLValidator
-from django.db import connection, models, transaction
+from django.db import models, transaction
 from django.db.models.functions import Lower
-from django.utils import timezone
 
 from common.cache import invalidate
 from common.exceptions import Conflict
@@ -17,12 +15,14 @@ from common.models import SoftDeleteModel, SoftDeleteQuerySet, TimestampedModel
 from common.routing import first_path_words
 from tiers.models import Tier
 
+from .sessions import Session as Session  # Django looks for an app's models here.
+
 DEFAULT_PROFILE_IMAGE_URL = "https://profileimageurl.com"
 USERNAME_PATTERN = r"^[a-z0-9]+\Z"
 USERNAME_TAKEN = "Username not available"
 EMAIL_TAKEN = "Email is already registered"
 # What a user had when they were read, or saved last, tells what a change ends.
-TRACKED = ("is_active", "is_superuser", "deleted_at")
+TRACKED = ("is_active", "is_superuser", "deleted_at", "email", "is_email_verified")
 
 
 class LastSuperuser(Conflict):
@@ -48,8 +48,14 @@ def validate_not_blank(value: str) -> None:
 
 
 class UserQuerySet(SoftDeleteQuerySet):
+    def usable(self) -> Self:
+        """
+        Return the users who may log in.
+        """
+        return self.alive().filter(is_active=True)
+
     def active_superusers(self) -> Self:
-        return self.alive().filter(is_superuser=True, is_active=True)
+        return self.usable().filter(is_superuser=True)
 
     def with_login(self, name: str) -> "User | None":
         """
@@ -67,7 +73,8 @@ class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type:
         return user
 
     def create_superuser(self, username: str, email: str, password: str | None = None, **fields: Any) -> "User":
-        return self.create_user(username, email, password, is_staff=True, is_superuser=True, **fields)
+        # Who may run this vouches for the address.
+        return self.create_user(username, email, password, **{"is_staff": True, "is_superuser": True, "is_email_verified": True, **fields})
 
 
 class User(SoftDeleteModel, TimestampedModel, AbstractBaseUser, PermissionsMixin):
@@ -77,6 +84,7 @@ class User(SoftDeleteModel, TimestampedModel, AbstractBaseUser, PermissionsMixin
         validators=[MinLengthValidator(2), RegexValidator(USERNAME_PATTERN, "Use only a-z and 0-9."), validate_not_reserved],
     )
     email = models.EmailField(max_length=254)
+    is_email_verified = models.BooleanField("e-mail verified", default=False, db_default=False)
     profile_image_url = models.CharField(
         max_length=2048, default=DEFAULT_PROFILE_IMAGE_URL, validators=[URLValidator(["http", "https", "ftp"])]
     )
@@ -119,15 +127,49 @@ class User(SoftDeleteModel, TimestampedModel, AbstractBaseUser, PermissionsMixin
     def clean(self) -> None:
         self.email = self.email.lower()
 
-    def save(self, **kwargs: Any) -> None:
+    def check_password(self, raw_password: str | None) -> bool:
         """
-        Save, and end what the change ends: cached answers, and the sessions of a user who is gone, deactivated or given another password.
+        Say whether this is the password; a hash of another kind is replaced, unless the password was changed since this was read.
+        """
+        read = self.password
+
+        def replace(raw_password: str) -> None:
+            self.password = make_password(raw_password)
+            User.objects.filter(pk=self.pk, password=read).update(password=self.password)
+
+        return check_password(raw_password, read, replace)
+
+    def change_password(self, raw_password: str, *, keep: Session | None = None) -> bool:
+        """
+        Set another password and end all sessions but `keep`; return whether that was done: not for who is gone, nor where the password was
+        changed since this was read.
+        """
+        read = self.password
+        self.set_password(raw_password)
+        with transaction.atomic():
+            unchanged = User.objects.usable().filter(pk=self.pk, password=read).select_for_update(no_key=True)
+            if not unchanged.values_list("pk"):
+                return False
+            self.save(update_fields=["password"], keep=keep)
+        return True
+
+    def verify_email(self) -> bool:
+        """
+        Record that the address is this user's; return whether that was done: not where the address was changed since this was read.
+        """
+        return bool(User.objects.usable().filter(pk=self.pk, email=self.email).update(is_email_verified=True))
+
+    def save(self, *, keep: Session | None = None, **kwargs: Any) -> None:
+        """
+        Save, and end what the change ends: cached answers, and the sessions but `keep` of a user who is gone, deactivated or given another
+        password. A new e-mail address has to be verified.
 
         Raises `LastSuperuser` where nobody would be left to administer the site.
         """
         loaded = getattr(self, "_loaded", None)
         # A password that was taken away leaves no trace but an unusable one.
         has_new_password = self._password is not None or not self.has_usable_password()  # type: ignore[attr-defined]
+        has_new_email = self._take_new_email(loaded, kwargs)
         if self._state.adding and self.tier_id is None and settings.DEFAULT_TIER:
             self.tier = Tier.objects.filter(name=settings.DEFAULT_TIER).first()
         with transaction.atomic():
@@ -138,8 +180,10 @@ class User(SoftDeleteModel, TimestampedModel, AbstractBaseUser, PermissionsMixin
                 self._invalidate()
             super().save(**kwargs)
             if loaded and (has_new_password or not self.is_usable):
-                self.sessions.all().end()
-        self._loaded = {name: getattr(self, name) for name in TRACKED}
+                self.sessions.exclude(pk__in=[keep.pk] if keep else []).end()
+            if has_new_email and settings.REQUIRE_VERIFIED_EMAIL and not self.is_email_verified:
+                self._ask_for_verification()
+        self._loaded = {name: self.__dict__.get(name) for name in TRACKED}
 
     def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
         with transaction.atomic():
@@ -163,6 +207,27 @@ class User(SoftDeleteModel, TimestampedModel, AbstractBaseUser, PermissionsMixin
     def get_short_name(self) -> str:
         return self.name
 
+    def _take_new_email(self, loaded: dict[str, Any] | None, options: dict[str, Any]) -> bool:
+        """
+        Return whether the save gives the user an e-mail address. One that replaces another is unverified, unless the same change says more.
+        """
+        if not loaded:
+            return True
+        fields = options.get("update_fields")
+        is_saved = (fields is None or "email" in fields) and "email" in self.__dict__
+        if not is_saved or self.email == loaded["email"]:
+            return False
+        if self.is_email_verified == loaded["is_email_verified"]:
+            self.is_email_verified = False
+            if fields is not None:
+                options["update_fields"] = {*fields, "is_email_verified"}
+        return True
+
+    def _ask_for_verification(self) -> None:
+        from .services import send_verification  # services.py knows users: here is the other arrow of that cycle.
+
+        send_verification(self.pk)
+
     def _invalidate(self) -> None:
         # Asked anew and locked: the user may have been renamed since this was read.
         stored = User.objects.filter(pk=self.pk).select_for_update(no_key=True).values_list("username", flat=True)
@@ -177,100 +242,3 @@ class User(SoftDeleteModel, TimestampedModel, AbstractBaseUser, PermissionsMixin
         superusers = User.objects.active_superusers().select_for_update().order_by("pk").values_list("pk", flat=True)
         if not set(superusers) - {self.pk}:
             raise LastSuperuser
-
-
-class SessionQuerySet(models.QuerySet["Session"]):
-    def alive(self) -> Self:
-        """
-        Return the sessions that log somebody in.
-        """
-        return self.filter(ended_at__isnull=True, expires_at__gt=timezone.now(), user__is_active=True, user__deleted_at__isnull=True)
-
-    def end(self) -> int:
-        """
-        End these sessions with all their tokens, and return how many were not ended before.
-        """
-        from .tokens import record_ended  # tokens.py knows sessions: here is the other arrow of that cycle.
-
-        with transaction.atomic():
-            sessions = list(self.filter(ended_at__isnull=True).select_for_update(of=("self",)).order_by("pk"))
-            if sessions:
-                invalidate(*(f"auth:{user_id}:*" for user_id in {session.user_id for session in sessions}))
-            self.model.objects.filter(pk__in=[session.pk for session in sessions]).update(ended_at=timezone.now())
-            record_ended(sessions)
-        return len(sessions)
-
-
-# One statement, on the database's clock: whoever presents the current generation moves it on, whoever presents the one before within the
-# grace is handed the current one again, and any other generation ends the session.
-ROTATE = """
-UPDATE accounts_session AS s SET
-    generation = s.generation + (s.generation = %(generation)s)::int,
-    rotated_at = CASE WHEN s.generation = %(generation)s THEN statement_timestamp() ELSE s.rotated_at END,
-    expires_at = CASE WHEN s.generation = %(generation)s
-        THEN LEAST(statement_timestamp() + %(lifetime)s, s.created_at + %(max_lifetime)s) ELSE s.expires_at END,
-    ended_at = CASE WHEN s.generation = %(generation)s
-        OR (s.generation = %(generation)s + 1 AND s.rotated_at > statement_timestamp() - %(grace)s)
-        THEN NULL ELSE statement_timestamp() END
-FROM accounts_user AS u
-WHERE s.id = %(id)s AND s.ended_at IS NULL AND s.expires_at > statement_timestamp()
-    AND u.id = s.user_id AND u.is_active AND u.deleted_at IS NULL
-RETURNING s.id, s.user_id, s.generation, s.created_at, s.rotated_at, s.expires_at, s.ended_at
-"""
-
-
-class Session(models.Model):
-    """
-    One login on one device. Its refresh tokens are its generations; the row holds no token.
-    """
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="sessions")
-    generation = models.PositiveIntegerField(default=0)
-    created_at = models.DateTimeField()
-    rotated_at = models.DateTimeField()
-    expires_at = models.DateTimeField(db_index=True)
-    ended_at = models.DateTimeField(null=True, blank=True)
-    ip_address = models.GenericIPAddressField(null=True, blank=True)
-    user_agent = models.CharField(max_length=255, blank=True)
-
-    objects = SessionQuerySet.as_manager()
-
-    class Meta:
-        ordering = ("created_at", "id")
-
-    def __str__(self) -> str:
-        return f"{self.user_id} since {self.created_at:%Y-%m-%d %H:%M}"
-
-    @classmethod
-    def start(cls, user: User, *, ip_address: str = "", user_agent: str = "") -> "Session":
-        now = timezone.now()
-        lifetime = min(settings.SESSION_LIFETIME, settings.SESSION_MAX_LIFETIME)
-        return cls.objects.create(
-            user=user, created_at=now, rotated_at=now, expires_at=now + lifetime, ip_address=ip_address or None, user_agent=user_agent[:255]
-        )
-
-    @classmethod
-    def rotate(cls, session_id: uuid.UUID, generation: int) -> "Session | None":
-        """
-        Return the session with its next generation, or `None` if there is no such live session.
-
-        A generation that was rotated longer ago than the grace was stolen, or lost its answer: the session that is returned is then ended.
-        """
-        parameters: dict[str, Any] = {
-            "id": session_id,
-            "generation": generation,
-            "lifetime": settings.SESSION_LIFETIME,
-            "max_lifetime": settings.SESSION_MAX_LIFETIME,
-            "grace": settings.REFRESH_REUSE_GRACE,
-        }
-        with connection.cursor() as cursor:
-            cursor.execute(ROTATE, parameters)
-            row = cursor.fetchone()
-            names = [column.name for column in cursor.description]
-        return None if row is None else cls(**dict(zip(names, row, strict=True)))
-
-    @property
-    def is_alive(self) -> bool:
-        now: datetime = timezone.now()
-        return self.ended_at is None and self.expires_at > now

@@ -1,37 +1,53 @@
 from collections.abc import Sequence
 from typing import Any, cast
 
-from django.contrib.auth import authenticate
 from django.http import QueryDict
+from drf_spectacular.utils import extend_schema
 from rest_framework.parsers import FormParser, MultiPartParser
 from rest_framework.permissions import AllowAny, BasePermission, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import BaseThrottle
 
 from common.addresses import client_address
-from common.exceptions import NotFound, Unauthorized
+from common.exceptions import Conflict, Forbidden, NotFound, Unauthorized
+from common.handlers import OUTDATED
 from common.parsers import JSONParser
 from common.permissions import IsOwner, IsSuperuser
-from common.views import View, ViewSet, find
-from tiers.models import RateLimit, Tier
-from tiers.serializers import RateLimitDetailSerializer
+from common.serializers import MessageSerializer
+from common.views import NOT_AUTHENTICATED, View, ViewSet, find
+from tiers.models import Tier
 
-from .cookies import REFRESH_COOKIE, delete_refresh_cookie, require_trusted_origin, set_refresh_cookie
-from .models import Session, User
+from .cookies import delete_refresh_cookie, given_refresh_token, require_trusted_origin, set_refresh_cookie
+from .hashers import HashingBusy
+from .models import LastSuperuser, Session, User
+from .schema import BY_COOKIE, BY_TOKEN_OR_COOKIE, DELETES_COOKIE, SETS_COOKIE
 from .serializers import (
     LoginSerializer,
     OwnUserSerializer,
     StrictLoginSerializer,
     TokenSerializer,
     UserCreateSerializer,
+    UserRateLimitsSerializer,
     UserSerializer,
     UserTierSerializer,
     UserTierUpdateSerializer,
     UserUpdateSerializer,
 )
+from .services import EmailNotVerified, log_in
 from .throttles import LoginThrottle, RegistrationThrottle
 from .tokens import access_token, rotate, session_of_refresh_token
+
+
+class WrongCredentials(Unauthorized):
+    default_detail = "Wrong username, email or password."
+
+
+class MissingRefreshToken(Unauthorized):
+    default_detail = "Refresh token missing."
+
+
+class InvalidRefreshToken(Unauthorized):
+    default_detail = "Invalid refresh token."
 
 
 class SessionView(View):
@@ -40,8 +56,8 @@ class SessionView(View):
     """
 
     permission_classes: Sequence[type[BasePermission]] = (AllowAny,)
-    throttle_classes: Sequence[type[BaseThrottle]] = ()
     may_be_shared = False
+    tag = "Login"
 
     def grant(self, session: Session) -> Response:
         response = Response(TokenSerializer({"access_token": access_token(session), "token_type": "bearer"}).data)
@@ -59,16 +75,25 @@ class LoginView(SessionView):
     authentication_classes = ()
     throttle_classes = (LoginThrottle,)
     parser_classes = (JSONParser, FormParser, MultiPartParser)
+    refusals = {"post": (WrongCredentials, EmailNotVerified, HashingBusy)}
 
+    @extend_schema(
+        request={
+            "application/x-www-form-urlencoded": LoginSerializer,
+            "multipart/form-data": LoginSerializer,
+            "application/json": StrictLoginSerializer,
+        },
+        responses=TokenSerializer,
+        parameters=[SETS_COOKIE],
+    )
     def post(self, request: Request) -> Response:
         body = self.read_body()
         serializer = (LoginSerializer if isinstance(body, QueryDict) else StrictLoginSerializer)(data=body)
         serializer.is_valid(raise_exception=True)
-        user = authenticate(request._request, **serializer.validated_data)
-        if user is None:
-            raise Unauthorized("Wrong username, email or password.")
-        address = client_address(request._request)
-        return self.grant(Session.start(user, ip_address=address, user_agent=request.META.get("HTTP_USER_AGENT", "")))
+        session = log_in(request._request, **serializer.validated_data)
+        if session is None:
+            raise WrongCredentials
+        return self.grant(session)
 
 
 class RefreshView(SessionView):
@@ -77,15 +102,17 @@ class RefreshView(SessionView):
     """
 
     authentication_classes = ()
+    refusals = {"post": (MissingRefreshToken, InvalidRefreshToken, Forbidden)}
 
+    @extend_schema(operation_id="refreshToken", responses=TokenSerializer, parameters=[SETS_COOKIE], auth=BY_COOKIE)
     def post(self, request: Request) -> Response:
         require_trusted_origin(request._request)
-        raw = request.COOKIES.get(REFRESH_COOKIE)
+        raw = given_refresh_token(request._request)
         if not raw:
-            raise Unauthorized("Refresh token missing.")
+            raise MissingRefreshToken
         session = rotate(raw, address=client_address(request._request))
         if session is None:
-            raise Unauthorized("Invalid refresh token.")
+            raise InvalidRefreshToken
         return self.grant(session)
 
 
@@ -94,8 +121,11 @@ class LogoutView(SessionView):
     End the session of the access token and that of the cookie; either alone is enough.
     """
 
+    refusals = {"post": (Unauthorized(NOT_AUTHENTICATED), Unauthorized, Forbidden)}
+
+    @extend_schema(responses=MessageSerializer, parameters=[DELETES_COOKIE], auth=BY_TOKEN_OR_COOKIE)
     def post(self, request: Request) -> Response:
-        by_cookie = session_of_refresh_token(request.COOKIES.get(REFRESH_COOKIE, ""))
+        by_cookie = session_of_refresh_token(given_refresh_token(request._request))
         if request.user.is_authenticated:
             ended = {request.auth.pk, *([by_cookie.pk] if by_cookie and by_cookie.user_id == request.user.pk else [])}
         elif by_cookie is not None:
@@ -116,6 +146,7 @@ class LogoutAllView(SessionView):
 
     permission_classes = (IsAuthenticated,)
 
+    @extend_schema(responses=MessageSerializer, parameters=[DELETES_COOKIE])
     def post(self, request: Request) -> Response:
         Session.objects.filter(user=cast("User", request.user)).end()
         response = Response({"message": "Logged out everywhere"})
@@ -127,6 +158,19 @@ class UserViewSet(ViewSet):
     queryset = User.objects.alive()
     serializer_class = UserSerializer
     input_serializers = {"create": UserCreateSerializer, "partial_update": UserUpdateSerializer, "set_tier": UserTierUpdateSerializer}
+    output_serializers = {
+        "create": OwnUserSerializer,
+        "me": OwnUserSerializer,
+        "rate_limits": UserRateLimitsSerializer,
+        "tier": UserTierSerializer,
+    }
+    refusals = {
+        "create": (HashingBusy,),
+        "destroy": (LastSuperuser,),
+        "destroy_row": (LastSuperuser,),
+        "tier": (NotFound("Tier not found"),),
+        "set_tier": (NotFound("Tier not found"), Conflict(OUTDATED)),
+    }
     lookup_field = "username"
 
     def get_permissions(self) -> list[BasePermission]:
@@ -149,24 +193,43 @@ class UserViewSet(ViewSet):
         return user
 
     def create(self, request: Request, **path: str) -> Response:
-        user = self.validate().save()
-        return Response(OwnUserSerializer(user).data, 201)
+        """
+        Anyone may register. The answer shows the e-mail address, which nobody but the user and superusers will see.
+        """
+        return super().create(request, **path)
 
+    @extend_schema(operation_id="getMe")
     def me(self, request: Request) -> Response:
-        return Response(OwnUserSerializer(cast("User", request.user)).data)
+        """
+        Show the user who is signed in.
+        """
+        return self.show(request.user)
+
+    def destroy(self, request: Request, **path: str) -> Response:
+        """
+        All sessions of the user end, and their posts are hidden; the username and the e-mail address stay taken.
+        """
+        return super().destroy(request, **path)
 
     def rate_limits(self, request: Request, **path: str) -> Response:
-        user = self.get_object()
-        limits = RateLimit.objects.filter(tier_id=user.tier_id) if user.tier_id else RateLimit.objects.none()
-        return Response({**self.get_serializer(user).data, "tier_rate_limits": RateLimitDetailSerializer(limits, many=True).data})
+        """
+        Show a user with the rate limits of their tier.
+        """
+        return self.show(self.get_object())
 
     def tier(self, request: Request, **path: str) -> Response:
+        """
+        Show a user with their tier.
+        """
         user = self.get_object()
         if user.tier is None:
             raise NotFound("Tier not found")
-        return Response(UserTierSerializer(user, context=self.get_serializer_context()).data)
+        return self.show(user)
 
     def set_tier(self, request: Request, **path: str) -> Response:
+        """
+        Give a user a tier, or with `null` take it away.
+        """
         user = self.get_object()
         tier_id = self.validate(user).validated_data.get("tier_id", user.tier_id)
         user.tier = None if tier_id is None else find(Tier.objects.all(), pk=tier_id)

@@ -5,7 +5,8 @@ Pages: `?page=1&items_per_page=10`, or `?cursor=` for paging without counting.
 from typing import Any
 
 from django.core import signing
-from django.db.models import QuerySet
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db.models import Q, QuerySet
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -56,7 +57,7 @@ def cacheable_page(request: Request) -> dict[str, Any] | None:
 
 class PagePagination(BasePagination):
     """
-    Cut a queryset that is ordered by its primary key into pages.
+    Cut a queryset into pages. Its order has to be total: it ends with the primary key.
     """
 
     query_serializer = PageQuerySerializer
@@ -74,15 +75,14 @@ class PagePagination(BasePagination):
         return list(queryset[start : start + self.size]) if start < self.total_count else []
 
     def _after(self, queryset: QuerySet[Any], cursor: str) -> list[Any]:
+        order = _order(queryset)
         if cursor:
-            try:
-                queryset = queryset.filter(pk__gt=signing.loads(cursor, salt=CURSOR_SALT))
-            except signing.BadSignature:
-                raise InvalidInput("query", {"cursor": [ErrorDetail("This is no cursor of this API.", "value_error")]}) from None
+            queryset = queryset.filter(_behind(order, cursor))
         rows = list(queryset[: self.size + 1])
         self.has_more = len(rows) > self.size
         rows = rows[: self.size]
-        self.next_cursor = signing.dumps(rows[-1].pk, salt=CURSOR_SALT) if self.has_more else None
+        last = [field.value_to_string(rows[-1]) for field, _ in order] if self.has_more else None
+        self.next_cursor = signing.dumps(last, salt=CURSOR_SALT) if last else None
         return rows
 
     def get_paginated_response(self, data: Any) -> Response:
@@ -111,3 +111,30 @@ class PagePagination(BasePagination):
             "next_cursor": {"type": ["string", "null"], "description": "Given with `cursor` only; null at the end.", "examples": [None]},
         }
         return {"type": "object", "properties": properties, "required": ["data", "has_more", "items_per_page"]}
+
+
+def _order(queryset: QuerySet[Any]) -> list[tuple[Any, bool]]:
+    """
+    Return the fields that the queryset is ordered by, each with whether it descends.
+    """
+    meta = queryset.model._meta
+    order = []
+    for name in map(str, queryset.query.order_by or meta.ordering or ()):
+        bare = name.removeprefix("-")
+        order.append((meta.pk if bare == "pk" else meta.get_field(bare), bare != name))
+    return order
+
+
+def _behind(order: list[tuple[Any, bool]], cursor: str) -> Q:
+    """
+    Return what the rows behind the cursor's have in common: at the first field in which they differ, they come later.
+    """
+    try:
+        values = [field.to_python(text) for (field, _), text in zip(order, signing.loads(cursor, salt=CURSOR_SALT), strict=True)]
+    except (signing.BadSignature, DjangoValidationError, TypeError, ValueError):
+        raise InvalidInput("query", {"cursor": [ErrorDetail("This is no cursor of this API.", "value_error")]}) from None
+    behind, equal = Q(), Q()
+    for (field, descends), value in zip(order, values, strict=True):
+        behind |= equal & Q((f"{field.name}__{'lt' if descends else 'gt'}", value))
+        equal &= Q((field.name, value))
+    return behind

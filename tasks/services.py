@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
+NEEDED_WITHOUT_QUEUE: set[Callable[..., Any]] = set()
 # Any number that nothing else locks: two beats do not sweep at once.
 SWEEP_LOCK = 7_301_944
 
@@ -35,12 +36,20 @@ def background_task(function: Function) -> Function:
     return function
 
 
+def needed_without_queue(function: Function) -> Function:
+    """
+    Have this function run in the process that enqueues it where there is no queue (`QUEUE_ENABLED=false`); others wait for one.
+    """
+    NEEDED_WITHOUT_QUEUE.add(function)
+    return function
+
+
 def enqueue(function: Callable[..., Any], *args: Any, owner_id: int | None = None, queue_name: str = "default", **kwargs: Any) -> Task:
     """
     Record a task for a worker and send it once the transaction has committed.
 
-    It runs even if the broker or this process fails right after: what was not sent is sent by the sweep. A worker that dies has its task run
-    anew, so a function may run more than once; only one run records its end.
+    It runs even if the broker or this process fails right after: what was not sent is sent by the sweep. A worker that dies has its task
+    run anew, so a function may run more than once; only one run records its end.
     """
     task = Task.objects.create(
         function=function.__name__,
@@ -50,7 +59,8 @@ def enqueue(function: Callable[..., Any], *args: Any, owner_id: int | None = Non
         queue_name=queue_name,
         request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
     )
-    transaction.on_commit(partial(send, task), robust=True)
+    is_run_here = not settings.QUEUE_ENABLED and function in NEEDED_WITHOUT_QUEUE
+    transaction.on_commit(partial(run, str(task.pk)) if is_run_here else partial(send, task), robust=True)
     return task
 
 

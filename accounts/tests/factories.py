@@ -33,6 +33,7 @@ def bearer(token: str) -> dict[str, str]:
 
 def make_session(user: Any, **fields: Any) -> Session:
     session = Session.start(user, ip_address="192.0.2.1", user_agent="Browser")
+    assert session is not None
     if fields:
         Session.objects.filter(pk=session.pk).update(**fields)
         session.refresh_from_db()

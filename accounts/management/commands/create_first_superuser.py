@@ -18,7 +18,9 @@ class Command(BaseCommand):
             self.stdout.write("There is a superuser already; nothing to do.")
             return
         password = first["password"] or self._generate_password()
-        user = User(name=first["name"], email=first["email"].lower(), username=first["username"], is_staff=True, is_superuser=True)
+        names = {"name": first["name"], "email": first["email"].lower(), "username": first["username"]}
+        # Who sets these variables vouches for the address.
+        user = User(**names, is_staff=True, is_superuser=True, is_email_verified=True)
         user.set_password(password)
         try:
             user.full_clean()
