@@ -11,13 +11,13 @@ from common.exceptions import Forbidden
 from .models import Session
 from .tokens import refresh_token
 
-REFRESH_COOKIE = "refresh_token"
 COOKIE_PATH = "/api/v1"
 
 
 class _OriginCheck(CsrfViewMiddleware):
     def is_trusted(self, request: HttpRequest) -> bool:
-        return "HTTP_ORIGIN" not in request.META or self._origin_verified(request)  # type: ignore[attr-defined]
+        origin = request.META.get("HTTP_ORIGIN")
+        return origin is None or origin in settings.CORS_ALLOWED_ORIGINS or self._origin_verified(request)  # type: ignore[attr-defined]
 
 
 _origin_check = _OriginCheck(lambda _: HttpResponse())
@@ -31,9 +31,16 @@ def require_trusted_origin(request: HttpRequest) -> None:
         raise Forbidden
 
 
+def given_refresh_token(request: HttpRequest) -> str:
+    """
+    Return the refresh token that the request's cookie holds, an empty string where there is none.
+    """
+    return request.COOKIES.get(settings.REFRESH_COOKIE_NAME, "")
+
+
 def set_refresh_cookie(response: HttpResponse, session: Session) -> None:
     response.set_cookie(
-        REFRESH_COOKIE,
+        settings.REFRESH_COOKIE_NAME,
         refresh_token(session),
         max_age=int(settings.SESSION_LIFETIME.total_seconds()),
         path=COOKIE_PATH,
@@ -44,7 +51,7 @@ def set_refresh_cookie(response: HttpResponse, session: Session) -> None:
 
 
 def delete_refresh_cookie(response: HttpResponse) -> None:
-    response.delete_cookie(REFRESH_COOKIE, path=COOKIE_PATH, samesite=settings.REFRESH_COOKIE_SAMESITE)
+    response.delete_cookie(settings.REFRESH_COOKIE_NAME, path=COOKIE_PATH, samesite=settings.REFRESH_COOKIE_SAMESITE)
     # A browser keeps a Secure cookie of the same name unless the deleting one is Secure too.
-    response.cookies[REFRESH_COOKIE]["secure"] = settings.REFRESH_COOKIE_SECURE
-    response.cookies[REFRESH_COOKIE]["httponly"] = True
+    response.cookies[settings.REFRESH_COOKIE_NAME]["secure"] = settings.REFRESH_COOKIE_SECURE
+    response.cookies[settings.REFRESH_COOKIE_NAME]["httponly"] = True

@@ -24,8 +24,23 @@ class RegistrationThrottle(AddressThrottle):
     """
 
     def get_rate(self, request: Request, view: Any) -> tuple[int, int] | None:
+        return settings.REGISTRATION_RATE_LIMIT if self.may_hold(view) else None
+
+    def may_hold(self, view: Any) -> bool:
         # The view's other actions are not registrations.
-        return settings.REGISTRATION_RATE_LIMIT if view.action == "create" else None
+        return bool(view.action == "create")
 
     def get_name(self, request: Request, view: Any) -> str:
         return "registration"
+
+
+class MailThrottle(AddressThrottle):
+    """
+    Guard what sends mails; the view's `throttle_name` is its counter.
+    """
+
+    def get_rate(self, request: Request, view: Any) -> tuple[int, int] | None:
+        return settings.REGISTRATION_RATE_LIMIT
+
+    def get_name(self, request: Request, view: Any) -> str:
+        return str(view.throttle_name)

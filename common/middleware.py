@@ -10,9 +10,11 @@ from collections.abc import Callable
 import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.utils.cache import get_conditional_response, patch_vary_headers, set_response_etag
+from django.shortcuts import render
+from django.utils.cache import add_never_cache_headers, get_conditional_response, patch_vary_headers, set_response_etag
 
 from .addresses import client_address
+from .exceptions import RateLimited, ServiceUnavailable
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 logger = structlog.stdlib.get_logger("request")
@@ -97,3 +99,26 @@ class ClientCacheMiddleware:
             and "HTTP_AUTHORIZATION" not in request.META
             and getattr(request, "rate_limit_usage", None) is None
         )
+
+
+class RefusalPageMiddleware:
+    """
+    Show as a page what a page is refused for now: the admin raises what the API raises, where DRF does not answer.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not isinstance(exception, RateLimited | ServiceUnavailable):
+            return None
+        wait = getattr(exception, "wait", None)
+        context = {"title": "Not now", "sentence": exception.detail, "wait": wait}
+        response = render(request, "common/refused.html", context, status=exception.status_code)
+        if wait:
+            response["Retry-After"] = wait
+        add_never_cache_headers(response)
+        return response

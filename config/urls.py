@@ -3,6 +3,7 @@ from django.contrib import admin
 from django.urls import include
 from django.urls import path as django_path
 
+from accounts.admin_login import admin_login
 from common.docs import OpenAPIView, RedocView, SwaggerView
 from common.health import LiveView, ReadyView
 from common.routing import API_PREFIX, path
@@ -17,6 +18,7 @@ urlpatterns = [
     path("openapi.json", OpenAPIView.as_view(), name="schema"),
     path("docs", SwaggerView.as_view(), name="swagger"),
     path("redoc", RedocView.as_view(), name="redoc"),
+    django_path("admin/login/", admin_login),
     django_path("admin/", admin.site.urls),
 ]
 

@@ -1,0 +1,45 @@
+"""
+The admin's login form, guarded like the login of the API: by address with django-ratelimit, and by name in the authentication backend.
+"""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django_ratelimit.core import get_usage
+from redis.exceptions import RedisError
+
+from common.addresses import address_key, client_address
+from common.exceptions import RateLimited
+from common.throttling import count, outage
+
+GROUP = "admin-login"
+
+
+def admin_login(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    """
+    Show the form, or log in. Raises `RateLimited` over `LOGIN_RATE_LIMIT` tries from one address.
+    """
+    rate = settings.LOGIN_RATE_LIMIT
+    if request.method == "POST" and rate is not None and (wait := _seconds_to_wait(request, *rate)):
+        raise RateLimited(wait)
+    return admin.site.login(request, extra_context)
+
+
+def _seconds_to_wait(request: HttpRequest, limit: int, period: int) -> int:
+    """
+    Count the try and return 0 if it is admitted. While Redis is away it is counted in the process, as all limits are.
+    """
+    subject = address_key(client_address(request))
+    if not outage.is_paused:
+        try:
+            usage = get_usage(request, group=GROUP, key=lambda *_: subject, rate=(limit, period), increment=True)
+        except RedisError as exc:
+            outage.begin(exc)
+        else:
+            outage.end()
+            # Nothing is told where the counter expired between two commands. A window ends with its last second.
+            return usage["time_left"] + 1 if usage and usage["should_limit"] else 0
+    counted = count(GROUP, f"address:{subject}", limit, period)
+    return 0 if counted.is_admitted else max(1, counted.reset)
