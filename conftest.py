@@ -70,13 +70,13 @@ def _redis_database(url: str, number: int) -> str:
 _prepare_environment()
 django.setup()
 
-from django.contrib.auth import get_user_model  # noqa: E402 - settings have to be loaded first
-from django.core.cache import caches  # noqa: E402
-from django.db import connection  # noqa: E402
-from rest_framework.test import APIClient  # noqa: E402
+from django.contrib.auth import get_user_model
+from django.core.cache import caches
+from django.db import connection
+from rest_framework.test import APIClient
 
-from common import cache, throttling  # noqa: E402
-from tiers.models import Tier  # noqa: E402
+from common import cache, throttling
+from tiers.models import Tier
 
 User = get_user_model()
 PASSWORD = "Str1ngst!"
@@ -226,31 +226,26 @@ def started(command: list[str], log: Path, **variables: str) -> Iterator["subpro
             process.wait()
 
 
+@contextmanager
+def served(folder: Path, **variables: str) -> Iterator[Server]:
+    """
+    Run a gunicorn with the given environment on a free port.
+    """
+    port = free_port()
+    log = folder / f"web-{port}.log"
+    command = [sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.conf.py", "--bind", f"127.0.0.1:{port}", "config.wsgi"]
+    with started(command, log, **variables) as process:
+        wait_until(lambda: answers(port), what="gunicorn")
+        yield Server(f"http://127.0.0.1:{port}", process, log)
+
+
 @pytest.fixture
 def serve(transactional_db: None, tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """
     Start a gunicorn with the given environment: `serve(WEB_CONCURRENCY="4")`.
     """
     with ExitStack() as stack:
-
-        def start(**variables: str) -> Server:
-            port = free_port()
-            log = tmp_path / f"web-{port}.log"
-            command = [
-                sys.executable,
-                "-m",
-                "gunicorn",
-                "--config",
-                "config/gunicorn.conf.py",
-                "--bind",
-                f"127.0.0.1:{port}",
-                "config.wsgi",
-            ]
-            process = stack.enter_context(started(command, log, **variables))
-            wait_until(lambda: answers(port), what="gunicorn")
-            return Server(f"http://127.0.0.1:{port}", process, log)
-
-        yield start
+        yield lambda **variables: stack.enter_context(served(tmp_path, **variables))
 
 
 @pytest.fixture

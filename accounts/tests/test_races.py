@@ -68,6 +68,27 @@ def test_one_cookie_refreshed_16_times_at_once_has_one_live_successor(server: Se
     assert Session.objects.alive().get().generation == 1
 
 
+def test_in_200_rounds_of_16_each_cookie_has_one_successor(server: Server, alice: Any) -> None:
+    login = requests.post(f"{server.api}/login", json={"username": "alice", "password": PASSWORD}, timeout=10)
+    cookie, lineage = login.cookies["refresh_token"], []
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for _ in range(200):
+            barrier = Barrier(AT_ONCE)
+
+            def refresh(present: str = cookie, barrier: Barrier = barrier) -> requests.Response:
+                barrier.wait()
+                return requests.post(f"{server.api}/refresh", cookies={"refresh_token": present}, timeout=30)
+
+            responses = [future.result() for future in [pool.submit(refresh) for _ in range(AT_ONCE)]]
+            lineage.append({(response.status_code, response.cookies.get("refresh_token", "")) for response in responses})
+            cookie = responses[0].cookies["refresh_token"]
+
+    assert [len(successors) for successors in lineage] == [1] * 200
+    assert {status for successors in lineage for status, _ in successors} == {200}
+    assert Session.objects.alive().get().generation == 200
+
+
 def test_an_ended_session_is_refused_by_every_process(server: Server, alice: Any) -> None:
     login = requests.post(f"{server.api}/login", json={"username": "alice", "password": PASSWORD}, timeout=10)
     headers = {"Authorization": f"Bearer {login.json()['access_token']}"}
