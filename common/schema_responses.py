@@ -25,6 +25,7 @@ DESCRIPTIONS = {
     404: "What the path or the body names does not exist.",
     409: "In conflict with what is stored.",
     413: "The body is too large.",
+    414: "The request line is longer than 4,094 bytes.",
     415: "The body is neither JSON nor of another media type that is read here.",
     422: "The input is wrong: a list of places where it is wrong in form, or a sentence.",
     429: "Over the rate limit. Waiting for `Retry-After` seconds succeeds.",
@@ -73,7 +74,11 @@ HEADERS: dict[str, dict[str, Any]] = {
         "schema": STRING,
     },
     "WWW-Authenticate": {"required": True, "schema": {"type": "string", "enum": ["Bearer"]}},
-    "Retry-After": {"description": "Seconds after which the call succeeds.", "required": True, "schema": {"type": "integer", "minimum": 1}},
+    "Retry-After": {
+        "description": "Seconds to wait; then a call that was over its limit succeeds.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1},
+    },
     "X-RateLimit-Limit": {"description": "Calls in a window, where a limit holds for this caller.", "schema": COUNT},
     "X-RateLimit-Remaining": {"description": "Calls that are left in the window.", "schema": COUNT},
     "X-RateLimit-Reset": {"description": "Seconds until the window ends.", "schema": COUNT},
@@ -131,6 +136,9 @@ def _sentences(schema: Any, operation: dict[str, Any]) -> dict[int, list[str]]:
         found[422] += _taken(schema)
         if schema.key == "create" and schema.model and any(isinstance(field, models.ForeignKey) for field in schema.model._meta.fields):
             found[409].append(OUTDATED)
+    if any(parameter["in"] == "query" for parameter in operation.get("parameters", ())):
+        # The server's own refusal, see config/gunicorn.conf.py.
+        found[414].append("URI Too Long.")
     if _is_checked(operation):
         found[422] += []
     for refusal in getattr(view, "refusals", {}).get(schema.key, ()):
@@ -189,7 +197,8 @@ def _header_names(schema: Any, code: int) -> list[str]:
     names = ["X-Request-ID"]
     if code == status.HTTP_401_UNAUTHORIZED:
         names.append("WWW-Authenticate")
-    if code == status.HTTP_429_TOO_MANY_REQUESTS:
+    refusals = getattr(schema.view, "refusals", {}).get(schema.key, ())
+    if code == status.HTTP_429_TOO_MANY_REQUESTS or any(refusal.status_code == code and hasattr(refusal, "wait") for refusal in refusals):
         names.append("Retry-After")
     if _is_counted(schema, code) and any(throttle.is_told for throttle in _throttles(schema.view)):
         names += LIMIT_HEADERS
