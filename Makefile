@@ -1,6 +1,6 @@
 # `make run` and `make test` do all their set-up themselves; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format format-check types migrations-check deploy-check schema-check coverage lock docs psql reset
+.PHONY: help run test fuzz clients lint format format-check types migrations-check deploy-check schema-check coverage lock docs psql reset
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
 VENV := .venv
@@ -24,6 +24,12 @@ run: $(VENV)/installed  ## Start everything: database, API, worker, admin
 
 test: $(VENV)/installed  ## Run all tests, on servers of their own (ARGS="-k login" goes to pytest)
 	@exec $(BIN)/python -m pytest $(ARGS)
+
+fuzz: $(VENV)/installed  ## Send generated requests and hold the answers against the OpenAPI description
+	@exec $(BIN)/python -m pytest -m fuzz $(ARGS)
+
+clients: $(VENV)/installed  ## Generate a TypeScript and a Python client, compile them and run the tour
+	@exec $(BIN)/python -m pytest -m clients $(ARGS)
 
 lint: $(VENV)/installed  ## Look for mistakes
 	@$(BIN)/ruff check
