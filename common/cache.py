@@ -25,7 +25,7 @@ from .outages import Outage
 
 logger = logging.getLogger(__name__)
 
-# A write sets its mark before it commits and its new version after. A process that dies in between leaves the mark, which ends after this.
+# A write sets its mark before it commits and its new version after. A process that dies in between leaves the mark, which ends by itself.
 MARK_SECONDS = 10
 # A version that is lost costs misses only. It has to outlive a reader's way to the database and back; storing an entry renews it.
 VERSION_SECONDS = 60
@@ -147,8 +147,8 @@ def invalidate(*patterns: str) -> None:
     """
     Make every answer under each prefix (`users:alice:posts:*`) be computed anew, once the transaction around this call has committed.
 
-    Call it inside the transaction that writes. Until the commit, answers under the prefix are neither served from the cache nor stored; after
-    a rollback that lasts up to `MARK_SECONDS`. Raises `ValueError` for a pattern that is no prefix.
+    Call it inside the transaction that writes. Until the commit, answers under the prefix are neither served from the cache nor stored;
+    after a rollback that lasts up to `MARK_SECONDS`. Raises `ValueError` for a pattern that is no prefix.
     """
     for pattern in patterns:
         if not PATTERN.fullmatch(pattern):

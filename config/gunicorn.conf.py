@@ -13,7 +13,7 @@ from config.env import load
 _env = load()
 
 
-def _write_error(sock: socket.socket, status: int, reason: str, message: str) -> None:
+def _write_error(sock: socket.socket, status: int, reason: str, _message: str) -> None:
     """
     Refuse as the API does what gunicorn cannot hand on, such as a request line that is too long: its own page is HTML.
     """

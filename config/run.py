@@ -3,6 +3,7 @@
 """
 
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import django
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError
 from honcho.manager import Manager
+from psycopg.conninfo import conninfo_to_dict
 
 from . import embedded
 from .env import BASE_DIR, LOCAL_DIR, Environment, load
@@ -59,7 +61,7 @@ def processes(env: Environment) -> dict[str, str]:
     """
     Return the command of each process by its name in the log.
     """
-    python = f"exec {sys.executable} -m"
+    python = f"exec {shlex.quote(sys.executable)} -m"
     commands = {"web": f"{python} gunicorn --config config/gunicorn.conf.py --bind 127.0.0.1:{env.port} --reload config.wsgi"}
     if env.queue_enabled:
         commands["worker"] = f"{python} celery --app config --quiet worker --queues default,slow,mail --concurrency 2 --loglevel warning"
@@ -121,14 +123,13 @@ def psql() -> None:
     """
     env = load()
     start_embedded_servers(env)
-    if "postgres" in env.embedded_services:
-        lock = embedded.held_lock()
-        if lock is not None:
-            os.set_inheritable(lock, True)
-        os.execv(embedded.binary("psql"), ["psql", embedded.addresses(LOCAL_DIR).database_url])
-    os.execvpe(
-        "psql", ["psql"], {**os.environ, **{PSQL_VARIABLES.get(k, f"PG{k.upper()}"): str(v) for k, v in env.database_conninfo().items()}}
-    )
+    lock = embedded.held_lock()
+    if lock is not None:
+        # psql is the user of the embedded servers from here on.
+        os.set_inheritable(lock, True)
+    conninfo = env.database_conninfo() if env.has_database_server else conninfo_to_dict(embedded.addresses(LOCAL_DIR).database_url)
+    variables = {PSQL_VARIABLES.get(name, f"PG{name.upper()}"): str(value) for name, value in conninfo.items()}
+    os.execve(embedded.binary("psql"), ["psql"], {**os.environ, **variables})  # noqa: S606 - there is no shell in between
 
 
 def reset() -> None:

@@ -7,7 +7,7 @@ from common.routing import api_routes, stored_form
 
 
 @register(Tags.urls)
-def check_stored_forms(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+def check_stored_forms(*_: Any, **__: Any) -> list[CheckMessage]:
     """
     Refuse two routes that a rate limit could not tell apart, such as `api/v1/a_b` and `api/v1/a/b`.
     """

@@ -95,7 +95,9 @@ class Rules:
 
     def rate_for(self, tier_id: int, path: str, version: bytes | None) -> tuple[int, int] | None:
         """
-        Return `(limit, period)` of a tier on a path in stored form, or `None` where the tier has none. Without a version the database is asked.
+        Return `(limit, period)` of a tier on a path in stored form, or `None` where the tier has none.
+
+        Without a version the database is asked.
         """
         if version is None:
             return RateLimit.objects.filter(tier_id=tier_id, path=path).values_list("limit", "period").first()
