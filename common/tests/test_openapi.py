@@ -189,7 +189,7 @@ def test_validation_errors_name_every_type_of_the_contract() -> None:
 def test_422_of_a_body_is_a_sentence_or_a_list() -> None:
     content = dict(operations())["post /api/v1/user"]["responses"]["422"]["content"]["application/json"]
 
-    assert content["schema"] == {"oneOf": [{"$ref": "#/components/schemas/Error"}, {"$ref": "#/components/schemas/ValidationErrors"}]}
+    assert content["schema"] == {"oneOf": [{"$ref": "#/components/schemas/ValidationErrors"}, {"$ref": "#/components/schemas/Error"}]}
     assert {"EmailIsAlreadyRegistered", "UsernameNotAvailable"} <= set(content["examples"])
 
 
