@@ -20,6 +20,7 @@ from rest_framework_simplejwt.tokens import AccessToken as SimpleJWTAccessToken
 from rest_framework_simplejwt.tokens import Token
 
 from common.cache import invalidate
+from common.counters import REFRESH_TOKENS_REUSED
 
 from .keys import KeyRing, key_ring
 from .live_sessions import live_session
@@ -108,6 +109,7 @@ def rotate(raw: str, *, address: str) -> Session | None:
             invalidate(f"auth:{session.user_id}:*")
             record_ended([session])
     if session is not None and session.ended_at is not None:
+        REFRESH_TOKENS_REUSED.inc()
         logger.warning("Refresh token reused, session ended: user_id=%s session_id=%s address=%s", session.user_id, session.pk, address)
         return None
     return session

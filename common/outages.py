@@ -1,6 +1,8 @@
 import logging
 import time
 
+from .counters import REDIS_OUTAGES
+
 logger = logging.getLogger(__name__)
 PAUSE_SECONDS = 1.0
 
@@ -26,6 +28,7 @@ class Outage:
         self.asked_again_at = time.monotonic() + PAUSE_SECONDS
         if not self.is_on:
             self.is_on = True
+            REDIS_OUTAGES.labels(self.what).inc()
             logger.error("%s is away, %s: %s", self.what, self.meanwhile, exc)
 
     def end(self) -> None:

@@ -25,6 +25,7 @@ from .env_types import (
     Email,
     EmailURL,
     List,
+    Networks,
     Origins,
     Port,
     PostgresURL,
@@ -75,6 +76,7 @@ class Environment(BaseSettings):
     trusted_proxy_count: int = Field(0, ge=0, le=16, description="How many proxies in front of this site append to `X-Forwarded-For`. With 0 that header is not read.")
     max_body_bytes: int = Field(1_048_576, ge=1024, description="Size in bytes over which a request body is refused with 413.")
     client_cache_max_age: int = Field(60, ge=0, description="Seconds for which clients and shared caches may keep public answers; 0 makes them ask each time.")
+    metrics_networks: Networks = Field(["127.0.0.0/8", "::1/128"], description="Networks, separated by commas, from which `/metrics` is answered; 404 for others.")
     port: Port = Field(8000, description="Port on which `make run` and gunicorn listen.")
     web_concurrency: int = Field(2, ge=1, le=256, description="Number of gunicorn worker processes.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Lowest level of the log lines that are written.")

@@ -3,6 +3,7 @@ The types of the environment's values, and what is wrong with one that does not 
 """
 
 import contextlib
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -29,6 +30,15 @@ class Rate(NamedTuple):
 
 def _split(value: object) -> object:
     return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+
+
+def _networks(value: list[str]) -> list[str]:
+    for network in value:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            raise ValueError(f"has {network!r}, which is no network; one reads 10.0.0.0/8") from None
+    return value
 
 
 def _rate(value: object) -> object:
@@ -125,6 +135,7 @@ def _email(value: str) -> str:
     return value
 
 
+Networks = Annotated[list[str], NoDecode, BeforeValidator(_split), AfterValidator(_networks)]
 List = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 Origins = Annotated[list[str], NoDecode, BeforeValidator(_split), AfterValidator(_origins)]
 RateOrOff = Annotated[Rate | None, NoDecode, BeforeValidator(_rate)]

@@ -3,10 +3,15 @@ How gunicorn serves `config.wsgi`.
 """
 
 import json
+import os
+import shutil
 import socket
+import tempfile
 import uuid
 
 from gunicorn import util
+from gunicorn.arbiter import Arbiter
+from gunicorn.workers.base import Worker
 
 from config.env import load
 
@@ -42,3 +47,17 @@ keepalive = 5
 accesslog = None
 loglevel = "warning"
 control_socket_disable = True
+
+# Where the processes keep their counters, so that each can answer for all; it has to be named before a worker counts anything.
+_metrics = tempfile.mkdtemp(prefix="metrics-")
+os.environ.update(PROMETHEUS_MULTIPROC_DIR=_metrics)
+
+
+def child_exit(_server: Arbiter, worker: Worker) -> None:
+    from prometheus_client import multiprocess  # It looks at the variable above when it is first imported.
+
+    multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def on_exit(_server: Arbiter) -> None:
+    shutil.rmtree(_metrics, ignore_errors=True)

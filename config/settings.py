@@ -37,6 +37,7 @@ CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After", "ETag", "X-Cache", "RateLi
 CORS_EXPOSE_HEADERS += [f"X-RateLimit-{name}" for name in ("Limit", "Remaining", "Reset")]
 TRUSTED_PROXY_COUNT = ENV.trusted_proxy_count
 MAX_BODY_BYTES = DATA_UPLOAD_MAX_MEMORY_SIZE = ENV.max_body_bytes
+METRICS_NETWORKS = ENV.metrics_networks
 CLIENT_CACHE_MAX_AGE = ENV.client_cache_max_age
 
 INSTALLED_APPS = [

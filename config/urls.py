@@ -6,6 +6,7 @@ from django.urls import path as django_path
 from accounts.admin_login import admin_login
 from common.docs import OpenAPIView, RedocView, SwaggerView
 from common.health import LiveView, ReadyView
+from common.metrics import MetricsView
 from common.routing import API_PREFIX, path
 
 admin.site.site_header = admin.site.site_title = settings.APP_NAME
@@ -15,6 +16,7 @@ urlpatterns = [
     django_path(API_PREFIX, include([*(django_path("", include(f"{app}.urls")) for app in ("accounts", "tiers", "tasks", "posts"))])),
     path("health", LiveView.as_view(), name="health"),
     path("health/ready", ReadyView.as_view(), name="ready"),
+    path("metrics", MetricsView.as_view(), name="metrics"),
     path("openapi.json", OpenAPIView.as_view(), name="schema"),
     path("docs", SwaggerView.as_view(), name="swagger"),
     path("redoc", RedocView.as_view(), name="redoc"),

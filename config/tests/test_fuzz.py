@@ -17,7 +17,7 @@ from tiers.tests.factories import make_rate_limit
 
 pytestmark = [pytest.mark.fuzz, pytest.mark.django_db(transaction=True)]
 
-NO_LIMITS = {"LOGIN_RATE_LIMIT": "0", "REGISTRATION_RATE_LIMIT": "0", "DEFAULT_RATE_LIMIT_LIMIT": "2147483647"}
+NO_LIMITS = {"LOGIN_RATE_LIMIT": "0", "LOGIN_FAILURE_LIMIT": "0", "REGISTRATION_RATE_LIMIT": "0", "DEFAULT_RATE_LIMIT_LIMIT": "2147483647"}
 
 
 @pytest.mark.parametrize("caller", ["anonymous", "alice", "admin"])
