@@ -27,22 +27,20 @@ class BoundedHasher:
     """
     Mixin of hashers: at most `PASSWORD_HASH_CONCURRENCY` hashes are computed at once in a process, of all hashers together.
 
-    So a storm of logins takes that many cores and that many times a hash's memory, and no more. Who finds no slot within `wait_seconds` is
-    refused by `HashingBusy`. Other requests go on meanwhile: argon2-cffi and hashlib release the interpreter's lock while they hash.
+    So a storm of logins takes that many cores and that many times a hash's memory, and no more. Who finds `most_waiting` others before
+    them, or no slot within `wait_seconds`, is refused by `HashingBusy`: gunicorn has more threads than may hash and wait.
+    Other requests go on meanwhile: argon2-cffi and hashlib release the interpreter's lock while they hash.
     """
 
     wait_seconds = 2.0
+    most_waiting = 16
 
     @contextmanager
     def slot(self) -> Iterator[None]:
         with _lock:
-            slots = _slots(settings.PASSWORD_HASH_CONCURRENCY)
-        if not slots.acquire(timeout=self.wait_seconds):
-            raise HashingBusy
-        try:
+            slots, places = _semaphores(settings.PASSWORD_HASH_CONCURRENCY, self.most_waiting)
+        with _held(places, timeout=0), _held(slots, timeout=self.wait_seconds):
             yield
-        finally:
-            slots.release()
 
 
 class Argon2idHasher(BoundedHasher, Argon2PasswordHasher):
@@ -89,5 +87,15 @@ _lock = threading.Lock()
 
 
 @lru_cache
-def _slots(count: int) -> threading.BoundedSemaphore:
-    return threading.BoundedSemaphore(count)
+def _semaphores(slots: int, waiting: int) -> tuple[threading.BoundedSemaphore, threading.BoundedSemaphore]:
+    return threading.BoundedSemaphore(slots), threading.BoundedSemaphore(slots + waiting)
+
+
+@contextmanager
+def _held(semaphore: threading.BoundedSemaphore, *, timeout: float) -> Iterator[None]:
+    if not semaphore.acquire(timeout=timeout):
+        raise HashingBusy
+    try:
+        yield
+    finally:
+        semaphore.release()

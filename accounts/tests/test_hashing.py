@@ -220,3 +220,22 @@ def test_storm_of_logins_is_answered_to_the_last(serve: Any) -> None:
     answers = at_once(*[lambda number=number: log_in(number) for number in range(16)])
 
     assert answers == [200] * 16
+
+
+@pytest.mark.django_db(transaction=True)
+def test_storm_of_logins_leaves_threads_to_others(serve: Any) -> None:
+    make_user("alice")
+    server = serve(WEB_CONCURRENCY="1", PASSWORD_HASH_CONCURRENCY="1", LOGIN_RATE_LIMIT="0", LOGIN_FAILURE_LIMIT="0")
+    body = {"username": "nobody", "password": "wrong"}
+
+    def log_in() -> int:
+        return requests.post(f"{server.api}/login", body, timeout=30).status_code
+
+    def read() -> int:
+        return requests.get(f"{server.api}/user/alice", timeout=30).status_code
+
+    answers = at_once(*[log_in] * 60, *[read] * 10)
+
+    assert set(answers[:60]) <= {401, 503}
+    assert answers[:60].count(401) >= 17
+    assert answers[60:] == [200] * 10
