@@ -1,12 +1,18 @@
 """
-The admin's login form, guarded like the login of the API: by address with django-ratelimit, and by name in the authentication backend.
+The admin's login form, guarded like the login of the API, by address with django-ratelimit and by name in the authentication backend; and
+the form for one's own password.
 """
 
 from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
+from django.contrib.admin.forms import AdminPasswordChangeForm
+from django.contrib.auth.views import PasswordChangeView
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import reverse
 from django_ratelimit.core import get_usage
 from redis.exceptions import RedisError
 
@@ -14,7 +20,33 @@ from common.addresses import address_key, client_address
 from common.exceptions import RateLimited
 from common.throttling import count, outage
 
+from .guessing import knows_password
+
 GROUP = "admin-login"
+
+
+class GuardedPasswordChangeForm(AdminPasswordChangeForm):
+    """
+    The admin's form for one's own password, whose old password is guarded against guessing as in the API.
+    """
+
+    def clean_old_password(self) -> str:
+        password: str = self.cleaned_data["old_password"]
+        if not knows_password(self.user, password, address=""):
+            raise ValidationError(self.error_messages["password_incorrect"], code="password_incorrect")
+        return password
+
+
+def admin_password_change(request: HttpRequest) -> HttpResponseBase:
+    """
+    Show and take the form for one's own password, as `AdminSite.password_change()` does with a form that nobody can exchange.
+    """
+    view = PasswordChangeView.as_view(
+        form_class=GuardedPasswordChangeForm,
+        success_url=reverse("admin:password_change_done"),
+        extra_context=admin.site.each_context(request),
+    )
+    return admin.site.admin_view(view)(request)
 
 
 def admin_login(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

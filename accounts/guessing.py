@@ -99,6 +99,25 @@ class Guess:
         return _local.run(script, self.keys, *arguments)
 
 
+def knows_password(user: Any, password: str, address: str) -> bool:
+    """
+    Say whether a signed-in user knows their own password, or raise `RateLimited`.
+
+    Guesses are held to the rule for those at a login: whoever has somebody's session does not thereby get their password.
+    """
+    # No login's name holds a NUL: guesses at logins are counted apart.
+    guess = Guess(f"\0{user.pk}", address)
+    guess.begin()
+    try:
+        is_right = bool(user.check_password(password))
+    except Exception:
+        guess.give_back()
+        raise
+    if is_right:
+        guess.succeed()
+    return is_right
+
+
 class LocalFailures:
     """
     The same counting in this process' memory, while Redis is away; it knows no addresses, and forgets the oldest names over `MOST`.

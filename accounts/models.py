@@ -239,6 +239,6 @@ class User(SoftDeleteModel, TimestampedModel, AbstractBaseUser, PermissionsMixin
 
     def _require_another_superuser(self) -> None:
         # All are locked, in one order: two superusers who delete each other at once do not both succeed.
-        superusers = User.objects.active_superusers().select_for_update().order_by("pk").values_list("pk", flat=True)
+        superusers = User.objects.active_superusers().select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True)
         if not set(superusers) - {self.pk}:
             raise LastSuperuser

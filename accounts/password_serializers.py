@@ -12,7 +12,7 @@ from common.addresses import client_address
 from common.fields import EmailField, StringField
 from common.serializers import StrictSerializer
 
-from .guessing import Guess
+from .guessing import knows_password
 from .mail_tokens import EMAIL_VERIFICATION, PASSWORD_RESET, Purpose, user_of_token
 from .models import User
 from .serializers import NewPasswordField, check_new_password
@@ -29,21 +29,9 @@ class PasswordChangeSerializer(StrictSerializer):
     new_password = NewPasswordField()
 
     def validate_current_password(self, value: str) -> str:
-        """
-        Hold guesses to the rule for those at a login: whoever has somebody's session does not thereby get their password.
-        """
         request = self.context["request"]
-        # No login's name holds a NUL: guesses at logins are counted apart.
-        guess = Guess(f"\0{request.user.pk}", client_address(request._request))
-        guess.begin()
-        try:
-            is_right = request.user.check_password(value)
-        except Exception:
-            guess.give_back()
-            raise
-        if not is_right:
+        if not knows_password(request.user, value, client_address(request._request)):
             raise serializers.ValidationError([WRONG_PASSWORD])
-        guess.succeed()
         return value
 
     def validate_new_password(self, value: str) -> str:

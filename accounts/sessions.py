@@ -3,7 +3,7 @@ Sessions: each login on each device, and the statements that decide its races.
 """
 
 import uuid
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
@@ -133,8 +133,3 @@ class Session(models.Model):
             row = cursor.fetchone()
             names = [column.name for column in cursor.description]
         return None if row is None else cls(**dict(zip(names, row, strict=True)))
-
-    @property
-    def is_alive(self) -> bool:
-        now: datetime = timezone.now()
-        return self.ended_at is None and self.expires_at > now

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from psycopg.errors import ForeignKeyViolation, UniqueViolation
 from rest_framework import status
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import ErrorDetail, ParseError, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
@@ -28,6 +28,9 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
         exc = _foreseen(exc) or exc
     if isinstance(exc, ValidationError):
         exc = InvalidInput("body", exc.detail)
+    if isinstance(exc, ParseError):
+        # DRF's own sentence repeats what was sent.
+        exc = InvalidInput("body", [ErrorDetail("The body cannot be read.", "value_error")])
     response = drf_exception_handler(exc, context)
     if response is not None:
         if isinstance(exc, InvalidInput):
@@ -54,7 +57,7 @@ def _foreseen(exc: IntegrityError) -> Conflict | DuplicateValue | None:
 
 
 def _is_page(request: HttpRequest) -> bool:
-    return request.path_info.startswith("/admin")
+    return request.path_info.startswith("/admin/")
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

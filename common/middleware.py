@@ -79,7 +79,7 @@ class ClientCacheMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        if request.path_info.startswith(("/admin", settings.STATIC_URL)):
+        if request.path_info.startswith("/admin/") or (request.path_info.startswith(settings.STATIC_URL) and response.status_code < 400):
             return response
         if not self.is_public(request, response):
             response["Cache-Control"] = "private, no-store"

@@ -49,9 +49,12 @@ def page_query(request: Request) -> dict[str, Any]:
 
 def cacheable_page(request: Request) -> dict[str, Any] | None:
     """
-    Return the parameters under which a page is cached; `None` for a cursor.
+    Return the parameters under which a page is cached; `None` for a cursor, and for what the view refuses in its own order.
     """
-    query = page_query(request)
+    try:
+        query = page_query(request)
+    except InvalidInput:
+        return None
     return None if "cursor" in query else query
 
 

@@ -20,7 +20,6 @@ django_stubs_ext.monkeypatch()
 
 ENV = load()
 ENVIRONMENT = ENV.environment
-EMBEDDED_SERVICES = ENV.embedded_services
 EMBEDDED = embedded.addresses(LOCAL_DIR)
 
 APP_NAME = ENV.app_name

@@ -3,7 +3,7 @@ from django.contrib import admin
 from django.urls import include
 from django.urls import path as django_path
 
-from accounts.admin_login import admin_login
+from accounts.admin_login import admin_login, admin_password_change
 from common.docs import OpenAPIView, RedocView, SwaggerView
 from common.health import LiveView, ReadyView
 from common.metrics import MetricsView
@@ -21,6 +21,7 @@ urlpatterns = [
     path("docs", SwaggerView.as_view(), name="swagger"),
     path("redoc", RedocView.as_view(), name="redoc"),
     django_path("admin/login/", admin_login),
+    django_path("admin/password_change/", admin_password_change),
     django_path("admin/", admin.site.urls),
 ]
 

@@ -6,7 +6,8 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -38,7 +39,8 @@ def background_task(function: Function) -> Function:
 
 def needed_without_queue(function: Function) -> Function:
     """
-    Have this function run in the process that enqueues it where there is no queue (`QUEUE_ENABLED=false`); others wait for one.
+    Have this function run in the process that enqueues it, in a thread beside the requests, where there is no queue
+    (`QUEUE_ENABLED=false`); others wait for one.
     """
     NEEDED_WITHOUT_QUEUE.add(function)
     return function
@@ -60,8 +62,25 @@ def enqueue(function: Callable[..., Any], *args: Any, owner_id: int | None = Non
         request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
     )
     is_run_here = not settings.QUEUE_ENABLED and function in NEEDED_WITHOUT_QUEUE
-    transaction.on_commit(partial(run, str(task.pk)) if is_run_here else partial(send, task), robust=True)
+    transaction.on_commit(partial(_run_here, str(task.pk)) if is_run_here else partial(send, task), robust=True)
     return task
+
+
+def _run_here(task_id: str) -> None:
+    # Beside the request, as a worker would: how long it takes tells the caller nothing, and a slow mail server holds nobody up.
+    _beside().submit(_run_and_disconnect, task_id)
+
+
+@cache
+def _beside() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "tasks-without-queue")
+
+
+def _run_and_disconnect(task_id: str) -> None:
+    try:
+        run(task_id)
+    finally:
+        connections.close_all()
 
 
 def send(task: Task) -> bool:

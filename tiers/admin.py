@@ -1,9 +1,11 @@
+from typing import Any
+
 from django import forms
 from django.contrib import admin
 
 from common.admin import ConflictMessagesMixin
 
-from .models import RateLimit, Tier, route_choices
+from .models import RateLimit, Tier, made_name, route_choices
 
 
 class RateLimitForm(forms.ModelForm[RateLimit]):
@@ -12,6 +14,15 @@ class RateLimitForm(forms.ModelForm[RateLimit]):
     class Meta:
         model = RateLimit
         fields = ("path", "limit", "period", "name")
+
+    def clean(self) -> dict[str, Any]:
+        """
+        Make the name that was left blank here already: two new rows without one would look like duplicates to the formset.
+        """
+        values: dict[str, Any] = super().clean() or self.cleaned_data
+        if not values.get("name") and {"path", "limit", "period"} <= values.keys():
+            values["name"] = made_name(values["path"], values["limit"], values["period"])
+        return values
 
 
 class RateLimitInline(admin.TabularInline[RateLimit, Tier]):

@@ -109,6 +109,13 @@ class Rules:
         return rates.get((tier_id, path))
 
 
+def made_name(path: str, limit: int, period: int) -> str:
+    """
+    Return the name of a rate limit to which nobody gave one.
+    """
+    return f"{path}:{limit}:{period}"
+
+
 class RateLimit(TimestampedModel):
     """
     `limit` requests in `period` seconds on one route, for each user of a tier. A limit of 0 refuses all.
@@ -149,7 +156,7 @@ class RateLimit(TimestampedModel):
         # A name that was made from the values follows them.
         is_made = not self.name or re.fullmatch(r"api_v1_\S*:\d+:\d+", self.name)
         if is_made:
-            self.name = f"{self.path}:{self.limit}:{self.period}"
+            self.name = made_name(self.path, self.limit, self.period)
             if kwargs.get("update_fields"):
                 kwargs["update_fields"] = {*kwargs["update_fields"], "name"}
         try:

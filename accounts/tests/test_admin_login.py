@@ -14,7 +14,7 @@ from common.tests.concurrency import at_once
 from common.tests.test_throttling import redis_away
 from conftest import PASSWORD, make_user, wait_until
 
-from .factories import API
+from .factories import API, enter_admin
 from .test_hashing import all_slots_taken, counted_hashes
 
 pytestmark = pytest.mark.django_db
@@ -161,3 +161,13 @@ def test_guard_holds_across_processes(serve: Any) -> None:
     found = at_once(*[lambda number=number: attempt_there(number) for number in range(12)])
 
     assert sorted(found) == [200] * 4 + [429] * 8
+
+
+def test_the_old_password_cannot_be_guessed_without_limit_by_who_has_the_admins_session(admin: Any) -> None:
+    browser = enter_admin()
+    guess = {"old_password": "wrong", "new_password1": "An0ther-Word", "new_password2": "An0ther-Word"}
+
+    answers = [browser.post("/admin/password_change/", guess).status_code for _ in range(8)]
+
+    assert answers[:5] == [200] * 5
+    assert 429 in answers[5:]

@@ -148,12 +148,6 @@ class TestSession:
 
         assert BlacklistedToken.objects.count() == 1
 
-    def test_session_is_alive_until_it_ends_or_expires(self, alice: Any) -> None:
-        now = timezone.now()
-        sessions = [make_session(alice), make_session(alice, ended_at=now), make_session(alice, expires_at=now)]
-
-        assert [session.is_alive for session in sessions] == [True, False, False]
-
     def test_rotate_of_an_unknown_session_is_none(self, alice: Any) -> None:
         session = make_session(alice)
         session.delete()
