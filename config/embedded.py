@@ -32,9 +32,9 @@ READY_SECONDS, POLL_SECONDS = 60, 0.01
 # The servers outlive whoever starts them, so they get none of its secrets, and no PG* variable leads a tool astray.
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
 INITDB = shlex.split("-U postgres -A trust -E UTF8 --locale C --locale-provider builtin --builtin-locale C.UTF-8 -N")
-NOT_DURABLE = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off"
+NOT_DURABLE = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=300"
 CREATE_APP = r"SELECT 'CREATE DATABASE app' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'app') \gexec"
-VALKEY = shlex.split("--daemonize yes --port 0 --unixsocketperm 700 --save '' --appendonly no --maxmemory-policy noeviction")
+VALKEY = shlex.split("--daemonize yes --port 0 --unixsocketperm 700 --save '' --appendonly no --maxmemory-policy noeviction --databases 48")
 ELSE = "or set DATABASE_URL, REDIS_CACHE_URL, REDIS_RATE_LIMIT_URL and REDIS_QUEUE_URL to servers of your own."
 _held: dict[Path, int] = {}
 

@@ -39,7 +39,7 @@ def test_a_broker_that_is_away_delays_the_task_and_not_the_answer(serve: Callabl
     started = time.monotonic()
     created = requests.post(f"{cut_off.api}/tasks/task", params=HELLO, timeout=10)
     assert created.status_code == 201
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 5
 
     start_worker(beat=True)
 
