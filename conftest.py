@@ -28,6 +28,8 @@ TEST_DIR = BASE_DIR / ".local" / "test"
 
 
 def _prepare_environment() -> None:
+    if "config.settings" in sys.modules:
+        pytest.exit("The suite has settings of its own; unset DJANGO_SETTINGS_MODULE and run it again.", 2)
     for name in Environment.model_fields:
         for variable in (name.upper(), f"{name.upper()}_FILE", name):
             os.environ.pop(variable, None)
@@ -70,6 +72,8 @@ def _redis_database(url: str, number: int) -> str:
 
 _prepare_environment()
 django.setup()
+# A process that runs tests for this one would load the settings by it, before its own environment stands.
+del os.environ["DJANGO_SETTINGS_MODULE"]
 
 from django.contrib.auth import get_user_model
 from django.core.cache import caches

@@ -1,5 +1,4 @@
 import json
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -145,7 +144,7 @@ class TestRetrieve:
 
         assert ("Retry-After" in response) == waits
 
-    @pytest.mark.parametrize("task_id", [uuid.uuid4().hex, "1", "nonsense", "a%00b", "%ED%A0%80", "g" * 32, "9" * 5000])
+    @pytest.mark.parametrize("task_id", ["0123456789abcdef" * 2, "1", "nonsense", "a%00b", "%ED%A0%80", "g" * 32, "9" * 5000])
     def test_an_unknown_task_is_not_found(self, client: APIClient, task_id: str) -> None:
         assert said(client.get(f"{TASK}/{task_id}")) == MISSING
 
