@@ -6,8 +6,8 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
-# How many processes run the tests.
-PROCESSES ?= 2
+# How many processes run the tests; much of their time they wait for servers.
+PROCESSES ?= 3
 
 help:  ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,7 +25,7 @@ run: $(VENV)/installed  ## Start everything: database, API, worker, admin
 	@exec $(BIN)/python -m config.run
 
 test: $(VENV)/installed  ## Run all tests, on servers of their own (ARGS="-k login" goes to pytest)
-	@exec $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile $(ARGS)
+	@exec $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 fuzz: $(VENV)/installed  ## Send generated requests and hold the answers against the OpenAPI description
 	@exec $(BIN)/python -m pytest -m fuzz $(ARGS)
@@ -58,7 +58,7 @@ schema-check: $(VENV)/installed  ## Validate the OpenAPI description
 	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 
 coverage: $(VENV)/installed  ## Run all tests and show which statements and branches they reach
-	@exec $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --cov --cov-report=term:skip-covered $(ARGS)
+	@exec $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered $(ARGS)
 
 lock: $(VENV)/installed  ## Compile pyproject.toml into both requirements files (ARGS="--upgrade" takes newer versions)
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes $(ARGS) --output-file requirements.txt pyproject.toml

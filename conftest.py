@@ -87,6 +87,14 @@ User = get_user_model()
 PASSWORD = "Str1ngst!"
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """
+    Begin with what takes longest, so that no process is left alone with it at the end.
+    """
+    items.sort(key=lambda item: item.path.name not in ("test_run.py", "test_faults.py", "test_embedded.py", "test_env.py", "test_races.py"))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """
