@@ -1,146 +1,220 @@
 """
-Cached answers and their invalidation: `cached()` on a view's action, `invalidate("users:alice:posts:*")` in the model's write.
+Cached answers and their invalidation: `invalidate("users:alice:posts:*")` in the model's write; `common.caching` has the views' side.
 
 Keys are words separated by colons. Each prefix of a key has a version, and an entry is good only while it names the version of every one of
 its prefixes; invalidating a prefix sets a new, unique version and costs one command however many entries it ends. A reader stores what it
 computed under the versions it saw before it read the database, so that an answer that a write overtook is never served.
 """
 
-import functools
-import logging
 import re
-import uuid
-from collections.abc import Callable, Mapping
-from typing import Any, cast
+import time
+from typing import cast
 from urllib.parse import quote
 
 from django.conf import settings
-from django.core.cache import caches
 from django.db import transaction
-from django.http import HttpResponse
-from redis import Redis
-from redis.exceptions import RedisError
 
-from .outages import Outage
+from .cache_redis import (
+    CREATE,
+    LOCK_SECONDS,
+    MARK_SECONDS,
+    NOBODY,
+    NOBODY_SECONDS,
+    RELEASE,
+    STORE,
+    VERSION_SECONDS,
+    is_mark,
+    mark,
+    outage,
+    refusals,
+    renew,
+    run,
+    send,
+    unique,
+    version_name,
+)
+from .counters import CACHE_INVALIDATIONS
+from .outages import PAUSE_SECONDS
+from .replay import record, start_replay
 
-logger = logging.getLogger(__name__)
-
-# A write sets its mark before it commits and its new version after. A process that dies in between leaves the mark, which ends by itself.
-MARK_SECONDS = 10
-# A version that is lost costs misses only. It has to outlive a reader's way to the database and back; storing an entry renews it.
-VERSION_SECONDS = 60
-outage = Outage("Redis of the cache", "answering from the database")
 PATTERN = re.compile(r"[^:*]+(:[^:*]+)*:\*")
+FIRST_POLL_SECONDS, LAST_POLL_SECONDS = 0.01, 0.1
 
 
-def cached(
-    key: str, *, expire: int = 3600, query: Callable[[Any], Mapping[str, Any] | None] | None = None
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def word(value: object) -> str:
     """
-    Store what a view's action answers, under a key template over its path arguments and what `query` reads from the request.
-
-    `query` returns the validated parameters, or `None` for a request that is not cached; what it does not return does not matter. Only
-    status 200 is stored, for `expire` seconds. The answer may not depend on the caller. `X-Cache` says `hit`, `miss` or `off`.
+    Return a value as one word of a key: in it nothing separates, and nothing is a star.
     """
-
-    def decorate(action: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(action)
-        def wrapper(view: Any, request: Any, **path: Any) -> Any:
-            parameters = query(request) if query else {}
-            if parameters is None:
-                return action(view, request, **path)
-            values = {name: quote(str(value), safe="") for name, value in {**parameters, **path}.items()}
-            entry = Entry(key.format(**values), expire)
-            body = entry.read()
-            if body is None:
-                response = view.finalize_response(request, action(view, request, **path), **path).render()
-                stored = response.status_code == 200 and entry.write(response.content)
-                response["X-Cache"] = "miss" if stored else "off"
-                return response
-            response = HttpResponse(body, content_type="application/json")
-            response["X-Cache"] = "hit"
-            return response
-
-        wrapper.is_cached = True  # type: ignore[attr-defined]
-        return wrapper
-
-    return decorate
+    return quote(str(value), safe="", errors="surrogatepass")
 
 
 class Entry:
     """
-    One cached answer. `read()` first, then `write()` what was computed after it.
+    One cached answer, JSON bytes. First `read()`, or `read_or_claim()`, then `write()` what was computed after it, or `release()`.
 
-    `read()` fetches the version of the prefix `beside` in the same round trip, for a caller that keeps something else of its own.
+    `read()` fetches the version of the prefix `beside` in the same round trip, for a caller that keeps something else of its own. With
+    `serve_expired` an entry is kept for twice its time, for whoever would else wait for the next one.
     """
 
-    def __init__(self, key: str, expire: int, *, beside: str = "") -> None:
+    def __init__(self, key: str, expire: int, *, beside: str = "", serve_expired: bool = False) -> None:
         self.expire = expire
-        self.beside = [_version_name(beside)] if beside else []
-        self.beside_version: bytes | None = None
+        self.serve_expired = serve_expired
         words = key.split(":")
-        self.version_names = [_version_name(":".join(words[:length])) for length in range(1, len(words))]
-        self.name = f"entry:{key}"
-        self.versions: bytes | None = None
+        self.version_names = [version_name(":".join(words[:length])) for length in range(1, len(words))]
+        self.beside_names = [version_name(beside)] if beside else []
+        self.beside_version: bytes | None = None
+        self.name, self.lock_name = f"entry:{key}", f"lock:{key}"
+        # The value of whatever this caller creates: versions that were missing, and the lock.
+        self.token = unique().encode()
+        self.versions: list[bytes | None] = []
+        self.holder: bytes | None = None
+        self.expired_body: bytes | None = None
+        self.has_created = False
+
+    @property
+    def is_readable(self) -> bool:
+        """
+        Say whether Redis answered and no write is under way; only then is there something to serve, or may something be stored.
+        """
+        return bool(self.versions) and not any(version is None or is_mark(version) for version in self.versions)
+
+    def peek(self) -> bytes | None:
+        """
+        Return the stored body if it is still right, else `None`; nothing can be written then.
+        """
+        return self._look([])
 
     def read(self) -> bytes | None:
         """
         Return the stored body if it is still right, else `None`.
         """
-        redis = None if outage.is_paused else connection()
-        if redis is None:
-            return None
-        names = self.version_names + self.beside
-        try:
-            found = cast("list[bytes | None]", redis.mget([*names, self.name]))
-            stored = found.pop()
-            versions = _create_versions(redis, names, found) if None in found else cast("list[bytes]", found)
-        except RedisError as exc:
-            outage.begin(exc)
-            return None
-        outage.end()
-        if self.beside and not _is_mark(beside := versions.pop()):
-            self.beside_version = beside
-        if any(map(_is_mark, versions)):
-            return None
-        self.versions = b"/".join(versions)
-        if stored is None:
-            return None
-        versions_then, _, body = stored.partition(b"\n")
-        return body if versions_then == self.versions else None
+        body = self._look([])
+        if self.versions and None in (*self.versions, *([self.beside_version] if self.beside_names else [])):
+            self._create([])
+        if self.beside_version is not None and is_mark(self.beside_version):
+            self.beside_version = None
+        return body
+
+    def read_or_claim(self) -> tuple[bytes | None, str]:
+        """
+        Return a body with `hit` or `stale`, or no body to the one caller who is to compute it.
+
+        The others wait for that one, for `LOCK_SECONDS` at most; nobody waits while a write is under way, or Redis is away.
+        """
+        deadline, pause = time.monotonic() + LOCK_SECONDS, FIRST_POLL_SECONDS
+        while True:
+            body = self._look([self.lock_name])
+            if body is not None:
+                return body, "hit"
+            if None in (*self.versions, self.holder) and not any(version and is_mark(version) for version in self.versions):
+                self._create([self.lock_name])
+            if not self.is_readable or self.holder in (None, NOBODY, self.token):
+                return None, ""
+            if self.expired_body is not None:
+                return self.expired_body, "stale"
+            if time.monotonic() >= deadline:
+                return None, ""
+            time.sleep(pause)
+            pause = min(pause * 1.5, LAST_POLL_SECONDS)
 
     def write(self, body: bytes) -> bool:
         """
-        Store `body` and return whether that was possible.
+        Store `body` and return whether that was possible: not while Redis is away or full, nor where a write was faster.
         """
-        redis = None if outage.is_paused else connection()
-        if redis is None or self.versions is None:
+        if not self.is_readable or refusals.is_paused:
             return False
-        try:
-            pipeline = redis.pipeline(transaction=False)
-            pipeline.set(self.name, self.versions + b"\n" + body, ex=self.expire)
-            for name in self.version_names:
-                pipeline.expire(name, self.expire + VERSION_SECONDS, gt=True)
-            pipeline.execute()
-        except RedisError as exc:
-            outage.begin(exc)
+        versions = cast("list[bytes]", self.versions)
+        value = b"%s %d\n%s" % (b"/".join(versions), (time.time() + self.expire) * 1000, body)
+        life = self.expire * 1000 * (2 if self.serve_expired else 1)
+        names = [self.name, self.lock_name, *self.version_names, *self.beside_names]
+        expected = [*versions, *(b"" for _ in self.beside_names)]
+        stored = run("store", STORE, names, [self.token, value, life, life + VERSION_SECONDS * 1000, *expected])
+        if stored is None:
             return False
-        return True
+        refusals.end()
+        self.holder, self.has_created = None, False
+        return bool(stored)
+
+    def release(self) -> None:
+        """
+        Let those go who wait for an answer that was not stored. What was created for it is removed, so that asking for what is not there
+        leaves nothing behind.
+        """
+        if self.has_created and not refusals.is_paused:
+            run("release", RELEASE, [self.lock_name, *self.version_names], [self.token, NOBODY, NOBODY_SECONDS * 1000])
+            self.holder, self.has_created = None, False
+
+    def _look(self, lock: list[str]) -> bytes | None:
+        self.versions, self.holder, self.expired_body, self.beside_version = [], None, None, None
+        if outage.is_paused:
+            return None
+        names = [*self.version_names, *self.beside_names, *lock, self.name]
+        found = send("read", lambda redis: cast("list[bytes | None]", redis.mget(names)))
+        if found is None:
+            return None
+        stored = found.pop()
+        self._learn(found, lock)
+        if stored is None or not self.is_readable:
+            return None
+        head, _, body = stored.partition(b"\n")
+        versions, _, expires_at = head.rpartition(b" ")
+        if versions != b"/".join(cast("list[bytes]", self.versions)):
+            return None
+        # Without `serve_expired` Redis itself removes it in time, whatever the clocks of the processes say.
+        if self.serve_expired and int(expires_at) <= time.time() * 1000:
+            self.expired_body = body
+            return None
+        return body
+
+    def _create(self, lock: list[str]) -> None:
+        if refusals.is_paused:
+            return
+        names = [*self.version_names, *self.beside_names, *lock]
+        lives = [VERSION_SECONDS * 1000] * (len(names) - len(lock)) + [LOCK_SECONDS * 1000 for _ in lock]
+        found = run("create", CREATE, names, [self.token, *lives])
+        if found is not None:
+            self.has_created = self.token in found
+            self._learn(found, lock)
+
+    def _learn(self, found: list[bytes | None], lock: list[str]) -> None:
+        self.holder = found.pop() if lock else None
+        self.beside_version = found.pop() if self.beside_names else None
+        self.versions = found
 
 
-def _create_versions(redis: Redis, names: list[str], versions: list[bytes | None]) -> list[bytes]:
-    pipeline = redis.pipeline(transaction=False)
-    for name, version in zip(names, versions, strict=True):
-        if version is None:
-            pipeline.set(name, _unique(), ex=VERSION_SECONDS, nx=True)
-    pipeline.mget(names)
-    found: list[bytes | None] = pipeline.execute()[-1]
-    # A version that is evicted between these two commands is replaced by one that nobody else will ever see.
-    return [version if version is not None else _unique().encode() for version in found]
+class Renewal:
+    """
+    What a transaction owes the cache: the versions that it marked, which get a new value once it has committed.
+    """
 
+    def __init__(self) -> None:
+        self.writer = unique()
+        self.marked: set[str] = set()
+        self.recorded: set[str] = set()
+        self.marked_at = self.failed_at = float("-inf")
 
-def _is_mark(version: bytes) -> bool:
-    return version.startswith(b"mark:")
+    def mark(self, names: set[str]) -> None:
+        now = time.monotonic()
+        # A long transaction keeps its marks alive as it goes on.
+        is_late = now > self.marked_at + MARK_SECONDS / 2
+        due = self.marked | names if is_late else names - self.marked
+        if not due:
+            return
+        is_hopeless = outage.is_on and now < self.failed_at + PAUSE_SECONDS
+        if not is_hopeless and mark(sorted(due), self.writer):
+            self.marked |= due
+            self.marked_at = now if is_late else self.marked_at
+            return
+        self.failed_at = time.monotonic()
+        self.recorded |= due
+        record(due)
+
+    def __call__(self) -> None:
+        if not renew(sorted(self.marked | self.recorded), self.writer):
+            record(self.marked - self.recorded)
+            self.recorded |= self.marked
+        if self.recorded:
+            start_replay()
 
 
 def invalidate(*patterns: str) -> None:
@@ -148,47 +222,25 @@ def invalidate(*patterns: str) -> None:
     Make every answer under each prefix (`users:alice:posts:*`) be computed anew, once the transaction around this call has committed.
 
     Call it inside the transaction that writes. Until the commit, answers under the prefix are neither served from the cache nor stored;
-    after a rollback that lasts up to `MARK_SECONDS`. Raises `ValueError` for a pattern that is no prefix.
+    after a rollback that lasts up to `MARK_SECONDS`. Where Redis is away, that the prefix is to be invalidated is written in the same
+    transaction, and done once Redis is back. Raises `ValueError` for a pattern that is no prefix.
     """
     for pattern in patterns:
         if not PATTERN.fullmatch(pattern):
             raise ValueError(f"{pattern!r} is no prefix such as 'users:alice:*'.")
-    names = [_version_name(pattern.removesuffix(":*")) for pattern in patterns]
-    _set(names, f"mark:{_unique()}", MARK_SECONDS)
-    transaction.on_commit(functools.partial(_renew, names), robust=True)
-
-
-def _renew(names: list[str]) -> None:
-    _set(names, _unique(), 24 * 3600)
-
-
-def _set(names: list[str], value: str, seconds: int) -> None:
-    redis = connection()
-    if redis is None:
+    for pattern in patterns:
+        CACHE_INVALIDATIONS.labels(pattern.partition(":")[0]).inc()
+    if not patterns or not settings.CACHE_ENABLED:
         return
-    try:
-        pipeline = redis.pipeline(transaction=False)
-        for name in names:
-            pipeline.set(name, value, ex=seconds)
-        pipeline.execute()
-    except RedisError as exc:
-        logger.error("Cache is away, answers under %s may be stale: %s", ", ".join(names), exc)
-
-
-def _version_name(prefix: str) -> str:
-    return f"version:{prefix}"
-
-
-def _unique() -> str:
-    # Never a counter: one that is evicted starts again and revives old entries.
-    return uuid.uuid4().hex
-
-
-def connection() -> Redis | None:
-    """
-    Return the client of the cache's Redis, or `None` with `CACHE_ENABLED=false`.
-    """
-    if not settings.CACHE_ENABLED:
-        return None
-    client: Redis = caches["default"].client.get_client()  # type: ignore[attr-defined]
-    return client
+    names = {version_name(pattern.removesuffix(":*")) for pattern in patterns}
+    database = transaction.get_connection()
+    # One for a transaction. What a savepoint's rollback dropped is not among them, and what will drop one of them drops this write too.
+    renewal = next((call for _, call, _ in database.run_on_commit if isinstance(call, Renewal)), None)
+    if renewal is None:
+        renewal = Renewal()
+        if not database.in_atomic_block:
+            # What this is about has been committed.
+            renewal.marked |= names
+        transaction.on_commit(renewal, robust=True)
+    if database.in_atomic_block:
+        renewal.mark(names)

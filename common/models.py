@@ -1,5 +1,5 @@
 """
-Abstract models that resources derive from.
+Abstract models that resources derive from, and the one table of this app: what the cache is still owed. Whatever writes needs it.
 """
 
 from typing import Any, Self
@@ -82,3 +82,18 @@ class SoftDeleteModel(models.Model):
     def restore(self) -> None:
         self.deleted_at = None
         self.save(update_fields=["deleted_at"])
+
+
+class PendingInvalidation(models.Model):
+    """
+    A prefix of cached answers that a transaction changed while the cache's Redis was away; it is removed once that was made good.
+    """
+
+    prefix = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("id",)
+
+    def __str__(self) -> str:
+        return self.prefix

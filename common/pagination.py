@@ -47,17 +47,6 @@ def page_query(request: Request) -> dict[str, Any]:
     return dict(query.validated_data)
 
 
-def cacheable_page(request: Request) -> dict[str, Any] | None:
-    """
-    Return the parameters under which a page is cached; `None` for a cursor, and for what the view refuses in its own order.
-    """
-    try:
-        query = page_query(request)
-    except InvalidInput:
-        return None
-    return None if "cursor" in query else query
-
-
 class PagePagination(BasePagination):
     """
     Cut a queryset into pages. Its order has to be total: it ends with the primary key.

@@ -85,8 +85,8 @@ HEADERS: dict[str, dict[str, Any]] = {
     "RateLimit-Policy": {"description": "The limit, as draft-ietf-httpapi-ratelimit-headers-10 writes it.", "schema": STRING},
     "RateLimit": {"description": "What is left, as draft-ietf-httpapi-ratelimit-headers-10 writes it.", "schema": STRING},
     "X-Cache": {
-        "description": "Whether the server's cache answered; missing with `cursor`.",
-        "schema": {"type": "string", "enum": ["hit", "miss", "off"]},
+        "description": "Whether the server's cache answered; missing where it is not asked, such as with `cursor`.",
+        "schema": {"type": "string", "enum": ["hit", "miss", "stale", "off"]},
     },
     "ETag": {"description": "For `If-None-Match`; only without `Authorization`.", "schema": STRING},
     "Cache-Control": {"description": "`public` without `Authorization`, else `private, no-store`.", "required": True, "schema": STRING},
@@ -202,7 +202,7 @@ def _header_names(schema: Any, code: int) -> list[str]:
         names.append("Retry-After")
     if _is_counted(schema, code) and any(throttle.is_told for throttle in _throttles(schema.view)):
         names += LIMIT_HEADERS
-    if code == status.HTTP_200_OK and getattr(getattr(schema.view, schema.key), "is_cached", False):
+    if code == status.HTTP_200_OK and hasattr(getattr(schema.view, schema.key), "caching"):
         names.append("X-Cache")
     if schema.is_public_read and code in (status.HTTP_200_OK, status.HTTP_304_NOT_MODIFIED):
         names += ["ETag", "Cache-Control"]

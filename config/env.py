@@ -106,6 +106,7 @@ class Environment(BaseSettings):
     postgres_db: str = Field("postgres", description="Name of the database.")
 
     cache_enabled: bool = Field(True, description="`false` runs without the cache's Redis: every answer is read from the database.")
+    cache_timeout_ms: int = Field(50, ge=1, le=10_000, description="Milliseconds after which the cache's Redis counts as away: answers are then read from the database.")
     redis_cache_url: RedisURL = Field(BLANK, description="Redis or Valkey of the cache, as `redis://host:6379/0`; wins over host and port. Local default: an embedded server. Required otherwise, or the host.")
     redis_cache_host: str = Field("", description="Host of the cache's Redis (database 0).")
     redis_cache_port: Port = Field(6379, description="Port of the cache's Redis.")

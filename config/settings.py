@@ -124,7 +124,9 @@ def _redis(service: Literal["cache", "rate_limit"], database: int, *, timeout: f
 
 
 CACHES: dict[str, dict[str, Any]] = {
-    "default": _redis("cache", 0, timeout=0.25) if CACHE_ENABLED else {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
+    "default": _redis("cache", 0, timeout=ENV.cache_timeout_ms / 1000)
+    if CACHE_ENABLED
+    else {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
     "throttle": _redis("rate_limit", 1, timeout=0.25)
     if RATE_LIMIT_ENABLED
     else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "throttle"},
@@ -145,6 +147,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_BEAT_SCHEDULE_FILENAME = str(LOCAL_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
+    "replay-invalidations": {"task": "common.replay_invalidations", "schedule": 5.0, "options": {"expires": 5}},
     "send-tasks-again": {"task": "tasks.sweep", "schedule": 10.0, "options": {"expires": 10}},
     "remove-expired-sessions": {"task": "accounts.remove_expired_sessions", "schedule": 3600.0, "options": {"expires": 3600}},
 }

@@ -6,8 +6,8 @@ from rest_framework.permissions import AllowAny, BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from common.cache import cached
-from common.pagination import cacheable_page
+from common.caching import cached
+from common.pagination import PageQuerySerializer
 from common.permissions import IsOwner, IsSuperuser
 from common.views import ViewSet, find
 
@@ -48,10 +48,10 @@ class PostViewSet(ViewSet):
         self.check_object_permissions(request, author)
         return self.show(self.validate().save(author=author), 201)
 
-    @cached("users:{username}:posts:page_{page}_size_{items_per_page}", expire=60, query=cacheable_page)
+    @cached("users:{username}:posts:page_{page}_size_{items_per_page}", expire=60, query=PageQuerySerializer, same_for_all=True)
     def list(self, request: Request, **path: str) -> Response:
         return super().list(request, **path)
 
-    @cached("users:{username}:posts:post_{id}", expire=3600)
+    @cached("users:{username}:posts:post_{id}", same_for_all=True)
     def retrieve(self, request: Request, **path: str) -> Response:
         return super().retrieve(request, **path)
