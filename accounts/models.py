@@ -9,7 +9,7 @@ from django.core.validators import MinLengthValidator, RegexValidator, URLValida
 from django.db import models, transaction
 from django.db.models.functions import Lower
 
-from common.cache import invalidate
+from common.cache import invalidate, word
 from common.exceptions import Conflict
 from common.models import SoftDeleteModel, SoftDeleteQuerySet, TimestampedModel
 from common.routing import first_path_words
@@ -175,10 +175,10 @@ class User(SoftDeleteModel, TimestampedModel, AbstractBaseUser, PermissionsMixin
         with transaction.atomic():
             if loaded and self._was_superuser(loaded) and not self.is_active_superuser:
                 self._require_another_superuser()
-            if loaded:
-                # A new user has no cached answers, and an attempt to take a name does not touch those of who has it.
-                self._invalidate()
+            stored = self._stored_names() if self.pk else set()
             super().save(**kwargs)
+            # Once the row is written: an attempt to take a name does not touch the answers about who has it, nor those that list all.
+            self._invalidate(stored)
             if loaded and (has_new_password or not self.is_usable):
                 self.sessions.exclude(pk__in=[keep.pk] if keep else []).end()
             if has_new_email and settings.REQUIRE_VERIFIED_EMAIL and not self.is_email_verified:
@@ -189,7 +189,7 @@ class User(SoftDeleteModel, TimestampedModel, AbstractBaseUser, PermissionsMixin
         with transaction.atomic():
             if self.is_active_superuser:
                 self._require_another_superuser()
-            self._invalidate()
+            self._invalidate(self._stored_names())
             self.sessions.all().end()
             return super().delete(using, keep_parents)
 
@@ -228,10 +228,13 @@ class User(SoftDeleteModel, TimestampedModel, AbstractBaseUser, PermissionsMixin
 
         send_verification(self.pk)
 
-    def _invalidate(self) -> None:
+    def _stored_names(self) -> set[str]:
         # Asked anew and locked: the user may have been renamed since this was read.
-        stored = User.objects.filter(pk=self.pk).select_for_update(no_key=True).values_list("username", flat=True)
-        invalidate(f"auth:{self.pk}:*", *(f"users:{username}:*" for username in {self.username, *stored}))
+        return set(User.objects.filter(pk=self.pk).select_for_update(no_key=True).values_list("username", flat=True))
+
+    def _invalidate(self, stored_names: set[str]) -> None:
+        names = [word(name) for name in {self.username, *stored_names}]
+        invalidate("user_list:*", f"auth:{self.pk}:*", *(f"{group}:{name}:*" for name in names for group in ("users", "user_tiers")))
 
     @staticmethod
     def _was_superuser(loaded: dict[str, Any]) -> bool:

@@ -9,8 +9,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from common.addresses import client_address
+from common.caching import cached
 from common.exceptions import Conflict, Forbidden, NotFound, Unauthorized
 from common.handlers import OUTDATED
+from common.pagination import PageQuerySerializer
 from common.parsers import JSONParser
 from common.permissions import IsOwner, IsSuperuser
 from common.serializers import MessageSerializer
@@ -192,6 +194,14 @@ class UserViewSet(ViewSet):
         self.check_object_permissions(self.request, user)
         return user
 
+    @cached("user_list:page_{page}_size_{items_per_page}", expire=60, query=PageQuerySerializer)
+    def list(self, request: Request, **path: str) -> Response:
+        return super().list(request, **path)
+
+    @cached("users:{username}:profile")
+    def retrieve(self, request: Request, **path: str) -> Response:
+        return super().retrieve(request, **path)
+
     def create(self, request: Request, **path: str) -> Response:
         """
         Anyone may register. The answer shows the e-mail address, which nobody but the user and superusers will see.
@@ -217,6 +227,7 @@ class UserViewSet(ViewSet):
         """
         return self.show(self.get_object())
 
+    @cached("user_tiers:{username}:tier")
     def tier(self, request: Request, **path: str) -> Response:
         """
         Show a user with their tier.

@@ -92,7 +92,7 @@ def cached(
             may_store = caching.may_store(request)
             body, result = entry.read_or_claim() if may_store else (entry.peek(), "hit")
             if body is None:
-                response, result = _compute(entry, may_store, lambda: _rendered(view, request, action(view, request, **path), path))
+                response, result = _compute(entry, may_store, view, lambda: _rendered(view, request, action(view, request, **path), path))
             else:
                 response = HttpResponse(body, content_type=JSON)
             response["X-Cache"] = result
@@ -105,15 +105,15 @@ def cached(
     return decorate
 
 
-def _compute(entry: Entry, may_store: bool, answer: Callable[[], HttpResponse]) -> tuple[HttpResponse, str]:
-    could_store = entry.is_readable
+def _compute(entry: Entry, may_store: bool, view: Any, answer: Callable[[], HttpResponse]) -> tuple[HttpResponse, str]:
+    is_possible = entry.is_readable
     try:
         response = answer()
-        if may_store and _is_storable(response):
-            could_store = entry.write(response.content)
+        if may_store and getattr(view, "may_be_stored", True) and _is_storable(response):
+            is_possible = entry.write(response.content)
     finally:
         entry.release()
-    return response, "miss" if could_store else "off"
+    return response, "miss" if is_possible else "off"
 
 
 def _rendered(view: Any, request: Any, response: HttpResponse, path: dict[str, Any]) -> HttpResponse:
@@ -124,13 +124,7 @@ def _rendered(view: Any, request: Any, response: HttpResponse, path: dict[str, A
 
 def _is_storable(response: HttpResponse) -> bool:
     is_json = response.get("Content-Type", "").partition(";")[0] == JSON
-    return (
-        response.status_code == 200
-        and is_json
-        and not response.cookies
-        and not response.streaming
-        and getattr(response, "may_be_stored", True)
-    )
+    return response.status_code == 200 and is_json and not response.cookies and not response.streaming
 
 
 @functools.lru_cache(maxsize=4096)

@@ -63,8 +63,12 @@ class PagePagination(BasePagination):
         self.page: int = query["page"]
         self.total_count = queryset.count()
         start = (self.page - 1) * self.size
-        # Past the end nothing is asked: the database takes no offset beyond its own integers.
-        return list(queryset[start : start + self.size]) if start < self.total_count else []
+        if start < self.total_count:
+            return list(queryset[start : start + self.size])
+        # Past the end nothing is asked: the database takes no offset beyond its own integers. Such pages are without number.
+        if view is not None and self.page > 1:
+            view.may_be_stored = False  # type: ignore[attr-defined]
+        return []
 
     def _after(self, queryset: QuerySet[Any], cursor: str) -> list[Any]:
         order = _order(queryset)

@@ -43,11 +43,13 @@ class RefusalOrderMixin(APIView):
     """
     Refuse in the order of `docs/contract.md`, section 1: 405, 413, 401, 403 on what only superusers may, 429; what follows is the view's.
 
-    What a view that anyone may call answers to an anonymous GET may be kept by shared caches, unless `may_be_shared` is false. `refusals`
+    What a view that anyone may call answers to an anonymous GET may be kept by shared caches, unless `may_be_shared` is false; where it is
+    cached, it says by `may_be_stored = False` that this answer is none that anybody else will ask for in these words. `refusals`
     tells the OpenAPI description, by action or method, what the view itself raises: not what permissions, throttles and the like refuse.
     """
 
     may_be_shared = True
+    may_be_stored = True
     refusals: Mapping[str, Sequence[APIException | type[APIException]]] = {}
 
     @property
@@ -148,8 +150,11 @@ class ViewSet(RefusalOrderMixin, viewsets.GenericViewSet[Any]):
             raise InvalidInput(
                 "path", {"id": [ErrorDetail("Input should be a valid integer, unable to parse string as an integer.", "int_parsing")]}
             )
+        # However many zeros stand before it, it is one row, and one entry of the cache.
+        digits = text.lstrip("0") or "0"
+        self.may_be_stored = digits == text
         # Beyond 19 digits no row can be meant, and Python refuses to read thousands.
-        return int(text[:20])
+        return int(digits[:20])
 
     def show(self, instance: Any, status_code: int = status.HTTP_200_OK) -> Response:
         return Response(self.get_serializer(instance).data, status_code)

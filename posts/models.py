@@ -5,7 +5,7 @@ from django.contrib.auth import get_user_model
 from django.core.validators import MaxLengthValidator, MinLengthValidator, URLValidator
 from django.db import models, transaction
 
-from common.cache import invalidate
+from common.cache import invalidate, word
 from common.models import SoftDeleteModel, SoftDeleteQuerySet, TimestampedModel
 
 
@@ -49,4 +49,4 @@ class Post(SoftDeleteModel, TimestampedModel):
         if self.pk:
             authors |= models.Q(pk=models.Subquery(Post.objects.filter(pk=self.pk).values("author")))
         users = get_user_model().objects.filter(authors).order_by("pk").select_for_update(no_key=True)
-        invalidate(*(f"users:{username}:posts:*" for username in users.values_list("username", flat=True)))
+        invalidate(*(f"users:{word(username)}:posts:*" for username in users.values_list("username", flat=True)))

@@ -1,5 +1,6 @@
 import difflib
 import re
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -7,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import IntegrityError, models, transaction
 
-from common.cache import invalidate
+from common.cache import invalidate, word
 from common.exceptions import Conflict, DuplicateValue
 from common.models import DeleteEachQuerySet, TimestampedModel
 from common.routing import api_routes, stored_form
@@ -42,16 +43,36 @@ class Tier(TimestampedModel):
     def __str__(self) -> str:
         return self.name
 
+    def save(self, **kwargs: Any) -> None:
+        with transaction.atomic():
+            stored = locked_names(models.Q(pk=self.pk)) if self.pk else set()
+            super().save(**kwargs)
+            # What says which tier a user has names it too.
+            invalidate("tier_list:*", *answers_about({self.name, *stored}), *(["user_tiers:*"] if stored - {self.name} else []))
+
     def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
         """
         Remove the tier with its rate limits; raises `TierInUse` while users are in it, deleted ones included.
         """
         try:
             with transaction.atomic():
-                invalidate("limits:*")
-                return super().delete(using, keep_parents)
+                stored = locked_names(models.Q(pk=self.pk))
+                deleted = super().delete(using, keep_parents)
+                invalidate("limits:*", "tier_list:*", *answers_about({self.name, *stored}))
+                return deleted
         except models.ProtectedError as exc:
             raise TierInUse(len(exc.protected_objects)) from None
+
+
+def locked_names(tiers: models.Q) -> set[str]:
+    """
+    Return the names that these tiers have now, and keep everybody from renaming them before the transaction ends.
+    """
+    return set(Tier.objects.filter(tiers).order_by("pk").select_for_update(no_key=True).values_list("name", flat=True))
+
+
+def answers_about(names: Iterable[str], part: str = "") -> list[str]:
+    return [f"tiers:{word(name)}:{part}*" for name in sorted(names)]
 
 
 def normalize_path(text: str) -> str:
@@ -161,8 +182,9 @@ class RateLimit(TimestampedModel):
                 kwargs["update_fields"] = {*kwargs["update_fields"], "name"}
         try:
             with transaction.atomic():
-                invalidate("limits:*")
+                stored = self._tier_names()
                 super().save(**kwargs)
+                invalidate("limits:*", *answers_about(stored, "limits:"))
         except IntegrityError as exc:
             # Nobody chose a name that was made: it is taken because its path is.
             if is_made and "ratelimit_unique_tier_name" in str(exc):
@@ -171,5 +193,12 @@ class RateLimit(TimestampedModel):
 
     def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
         with transaction.atomic():
-            invalidate("limits:*")
+            invalidate("limits:*", *answers_about(self._tier_names(), "limits:"))
             return super().delete(using, keep_parents)
+
+    def _tier_names(self) -> set[str]:
+        # The tier that it is in, and the one that it is given to.
+        tiers = models.Q(pk=self.tier_id)
+        if self.pk:
+            tiers |= models.Q(pk=models.Subquery(RateLimit.objects.filter(pk=self.pk).values("tier")))
+        return locked_names(tiers)

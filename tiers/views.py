@@ -5,6 +5,8 @@ from rest_framework.permissions import AllowAny, BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from common.caching import cached
+from common.pagination import PageQuerySerializer
 from common.permissions import IsSuperuser
 from common.views import ViewSet, find
 
@@ -27,6 +29,14 @@ class TierViewSet(SuperuserWritesViewSet):
     input_serializers = {"create": TierInputSerializer, "partial_update": TierInputSerializer}
     refusals = {"destroy": (TierInUse(2),)}
 
+    @cached("tier_list:page_{page}_size_{items_per_page}", query=PageQuerySerializer, same_for_all=True)
+    def list(self, request: Request, **path: str) -> Response:
+        return super().list(request, **path)
+
+    @cached("tiers:{name}:tier", same_for_all=True)
+    def retrieve(self, request: Request, **path: str) -> Response:
+        return super().retrieve(request, **path)
+
     def get_object(self) -> Tier:
         tier: Tier = find(self.get_queryset(), name=self.kwargs["name"])
         return tier
@@ -48,6 +58,14 @@ class RateLimitViewSet(SuperuserWritesViewSet):
 
     def get_object(self) -> Any:
         return find(self.get_queryset(), pk=self.path_id())
+
+    @cached("tiers:{tier_name}:limits:page_{page}_size_{items_per_page}", query=PageQuerySerializer, same_for_all=True)
+    def list(self, request: Request, **path: str) -> Response:
+        return super().list(request, **path)
+
+    @cached("tiers:{tier_name}:limits:limit_{id}", same_for_all=True)
+    def retrieve(self, request: Request, **path: str) -> Response:
+        return super().retrieve(request, **path)
 
     def create(self, request: Request, **path: str) -> Response:
         tier = self.get_tier()
