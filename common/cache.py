@@ -72,11 +72,15 @@ class Entry:
         self.has_created = False
 
     @property
-    def is_readable(self) -> bool:
+    def is_open(self) -> bool:
         """
-        Say whether Redis answered and no write is under way; only then is there something to serve, or may something be stored.
+        Say whether Redis answered and no write is under way; only then is there something to serve.
         """
-        return bool(self.versions) and not any(version is None or is_mark(version) for version in self.versions)
+        return bool(self.versions) and not any(version is not None and is_mark(version) for version in self.versions)
+
+    @property
+    def is_writable(self) -> bool:
+        return self.is_open and None not in self.versions
 
     def peek(self) -> bytes | None:
         """
@@ -106,9 +110,9 @@ class Entry:
             body = self._look([self.lock_name])
             if body is not None:
                 return body, "hit"
-            if None in (*self.versions, self.holder) and not any(version and is_mark(version) for version in self.versions):
+            if self.is_open and None in (*self.versions, self.holder):
                 self._create([self.lock_name])
-            if not self.is_readable or self.holder in (None, NOBODY, self.token):
+            if not self.is_writable or self.holder in (None, NOBODY, self.token):
                 return None, ""
             if self.expired_body is not None:
                 return self.expired_body, "stale"
@@ -121,7 +125,7 @@ class Entry:
         """
         Store `body` and return whether that was possible: not while Redis is away or full, nor where a write was faster.
         """
-        if not self.is_readable or refusals.is_paused:
+        if not self.is_writable or refusals.is_paused:
             return False
         versions = cast("list[bytes]", self.versions)
         value = b"%s %d\n%s" % (b"/".join(versions), (time.time() + self.expire) * 1000, body)
@@ -154,7 +158,7 @@ class Entry:
             return None
         stored = found.pop()
         self._learn(found, lock)
-        if stored is None or not self.is_readable:
+        if stored is None or not self.is_writable:
             return None
         head, _, body = stored.partition(b"\n")
         versions, _, expires_at = head.rpartition(b" ")

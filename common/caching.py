@@ -106,7 +106,7 @@ def cached(
 
 
 def _compute(entry: Entry, may_store: bool, view: Any, answer: Callable[[], HttpResponse]) -> tuple[HttpResponse, str]:
-    is_possible = entry.is_readable
+    is_possible = entry.is_open
     try:
         response = answer()
         if may_store and getattr(view, "may_be_stored", True) and _is_storable(response):
