@@ -33,7 +33,7 @@ def url(post: Post, username: str = "alice") -> str:
 
 
 class TestHits:
-    @pytest.mark.parametrize("path", ["/api/v1/alice/posts", "/api/v1/alice/posts?page=2&items_per_page=1", "post"])
+    @pytest.mark.parametrize("path", ["/api/v1/alice/posts", "/api/v1/alice/posts?page=1&items_per_page=1", "post"])
     def test_the_second_read_is_a_hit_with_the_same_answer(self, client: APIClient, post: Post, path: str) -> None:
         path = url(post) if path == "post" else path
 
@@ -75,6 +75,13 @@ class TestHits:
         client.get("/api/v1/alice/posts")
 
         assert client.get(f"/api/v1/alice/posts{query}")["X-Cache"] == "miss"
+
+    def test_pages_past_the_end_make_no_entries(self, client: APIClient, post: Post) -> None:
+        for number in range(2, 20):
+            assert client.get(f"/api/v1/alice/posts?page={number}").json()["data"] == []
+
+        redis = caches["default"].client.get_client()  # type: ignore[attr-defined]
+        assert redis.keys("entry:*") == []
 
     def test_a_cursor_is_not_cached(self, client: APIClient, post: Post) -> None:
         client.get("/api/v1/alice/posts?cursor=")
