@@ -24,6 +24,24 @@ class TierInUse(Conflict):
         super().__init__(f"Tier cannot be deleted: {users} {'user is' if users == 1 else 'users are'} in it.")
 
 
+class LimitsQuerySet(DeleteEachQuerySet):
+    """
+    Rows whose bulk writes, too, are in force on the next call.
+    """
+
+    def update(self, **values: Any) -> int:
+        with transaction.atomic(using=self.db):
+            invalidate("limits:*")
+            return super().update(**values)
+
+    update.alters_data = True  # type: ignore[attr-defined]
+
+    def bulk_create(self, *args: Any, **options: Any) -> list[Any]:
+        with transaction.atomic(using=self.db):
+            invalidate("limits:*")
+            return super().bulk_create(*args, **options)
+
+
 class Tier(TimestampedModel):
     """
     A named plan, with its own rate limits.
@@ -31,7 +49,7 @@ class Tier(TimestampedModel):
 
     name = models.CharField(max_length=64, validators=[RegexValidator(r"^[^/\x00]+\Z", "Use no slash.")])
 
-    objects = DeleteEachQuerySet.as_manager()
+    objects = LimitsQuerySet.as_manager()
 
     class Meta:
         ordering = ("id",)
@@ -41,6 +59,12 @@ class Tier(TimestampedModel):
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, **kwargs: Any) -> None:
+        with transaction.atomic():
+            # Its name is kept beside its limits.
+            invalidate("limits:*")
+            super().save(**kwargs)
 
     def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
         """
@@ -84,31 +108,6 @@ def route_choices() -> list[tuple[str, str]]:
     return [(path, path) for path in sorted(_stored_forms().values())]
 
 
-class Rules:
-    """
-    All rate limits, kept in the process under the version that a caller saw, and read anew under another one.
-    """
-
-    def __init__(self) -> None:
-        # One tuple, so that threads see a version only together with its rates.
-        self.kept: tuple[bytes, dict[tuple[int, str], tuple[int, int]]] = (b"", {})
-
-    def rate_for(self, tier_id: int, path: str, version: bytes | None) -> tuple[int, int] | None:
-        """
-        Return `(limit, period)` of a tier on a path in stored form, or `None` where the tier has none.
-
-        Without a version the database is asked.
-        """
-        if version is None:
-            return RateLimit.objects.filter(tier_id=tier_id, path=path).values_list("limit", "period").first()
-        version_then, rates = self.kept
-        if version_then != version:
-            rows = RateLimit.objects.values_list("tier_id", "path", "limit", "period")
-            rates = {(tier, route): (limit, period) for tier, route, limit, period in rows}
-            self.kept = (version, rates)
-        return rates.get((tier_id, path))
-
-
 def made_name(path: str, limit: int, period: int) -> str:
     """
     Return the name of a rate limit to which nobody gave one.
@@ -127,7 +126,7 @@ class RateLimit(TimestampedModel):
     limit = models.PositiveIntegerField(validators=[MaxValueValidator(MAX_LIMIT)])
     period = models.PositiveIntegerField("period in seconds", validators=[MinValueValidator(1), MaxValueValidator(MAX_PERIOD)])
 
-    objects = DeleteEachQuerySet.as_manager()
+    objects = LimitsQuerySet.as_manager()
 
     class Meta:
         ordering = ("id",)
