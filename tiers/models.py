@@ -103,9 +103,10 @@ def _stored_forms() -> dict[str, str]:
 
 def route_choices() -> list[tuple[str, str]]:
     """
-    Return every route of the API in its stored form, for a form's choices.
+    Return every route of the API, in its stored form and as `api/v1/user/{username}`, for a form's choices.
     """
-    return [(path, path) for path in sorted(_stored_forms().values())]
+    shown = {stored_form(route): re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route).strip("/") for route in api_routes()}
+    return sorted(shown.items(), key=lambda choice: choice[1])
 
 
 def made_name(path: str, limit: int, period: int) -> str:
