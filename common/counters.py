@@ -12,16 +12,22 @@ RATE_LIMITED_CALLS = Counter(
     ["throttle", "route", "tier", "outcome"],
 )
 
-MOST_TIERS = 100
-_tiers: set[str] = set()
+
+class Label:
+    """
+    The first `most` values of a label, and `(other)` for all that come later: what was counted once stays in memory.
+    """
+
+    def __init__(self, most: int = 100) -> None:
+        self.most = most
+        self.values: set[str] = set()
+
+    def __call__(self, value: str) -> str:
+        if value not in self.values:
+            if len(self.values) >= self.most:
+                return "(other)"
+            self.values.add(value)
+        return value
 
 
-def tier_label(name: str) -> str:
-    """
-    Return a tier's name for a label, and past `MOST_TIERS` of them `(other)`: what was counted once stays in memory.
-    """
-    if name not in _tiers:
-        if len(_tiers) >= MOST_TIERS:
-            return "(other)"
-        _tiers.add(name)
-    return name
+tier_label = Label()

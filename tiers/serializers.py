@@ -81,6 +81,8 @@ class UsageSerializer(serializers.Serializer[Any]):
     A limit that holds for a user, and what is used of it.
     """
 
+    example = {"path": "api_v1_tasks_task", "limit": 10, "period": 3600, "used": 3, "remaining": 7, "reset": 1200}
+
     path = serializers.CharField(source="name", help_text="The route, with `_` for `/`.")
     limit = serializers.IntegerField(min_value=0, help_text="Calls in a period.")
     period = serializers.IntegerField(min_value=1, help_text="In seconds.")
@@ -90,8 +92,6 @@ class UsageSerializer(serializers.Serializer[Any]):
 
 
 class UsagesSerializer(serializers.Serializer[Any]):
-    example: ClassVar[dict[str, Any]] = {
-        "data": [{"path": "api_v1_tasks_task", "limit": 10, "period": 3600, "used": 3, "remaining": 7, "reset": 1200}]
-    }
+    example: ClassVar[dict[str, Any]] = {"data": [UsageSerializer.example]}
 
     data = UsageSerializer(many=True)  # type: ignore[assignment] # a field, which the metaclass takes off the class

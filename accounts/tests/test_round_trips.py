@@ -2,8 +2,7 @@
 What an authenticated request costs: on a warm cache no SQL and one round trip to Redis, on a cold one one query more.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,33 +11,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
+from common.tests.round_trips import commands_of
 from tiers.models import Tier
 from tiers.tests.factories import make_rate_limit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ME = "/api/v1/user/me/"
-
-
-@contextmanager
-def commands_of(alias: str) -> Iterator[list[str]]:
-    """
-    Collect the names of the commands that the alias' Redis database is sent meanwhile.
-    """
-    redis = caches[alias].client.get_client()  # type: ignore[attr-defined]
-    database = redis.connection_pool.connection_kwargs["db"]
-    found: list[str] = []
-    with redis.monitor() as monitor:
-        yield found
-        redis.echo("the end")
-        for command in monitor.listen():
-            if command["db"] != database:
-                continue
-            if command["command"] == "ECHO the end":
-                break
-            name = command["command"].split()[0]
-            # What a script sends itself is no round trip, and a connection is opened once, not per request.
-            if command["client_type"] != "lua" and name not in ("HELLO", "CLIENT", "SELECT"):
-                found.append(name)
 
 
 def sql_of(client: APIClient, path: str) -> int:
