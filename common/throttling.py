@@ -176,7 +176,7 @@ class RateThrottle(BaseThrottle):
     """
 
     usage: Usage | None = None
-    # Whether `RateLimitHeadersMiddleware` tells the caller about this limit.
+    # Whether `RateLimitHeadersMiddleware` tells the caller about this limit; of several it tells the one of which least is left.
     is_told = False
     # By which the counters at `/metrics` tell callers apart.
     tier_name = "(any)"
@@ -221,6 +221,9 @@ class RateThrottle(BaseThrottle):
         route = stored_form(request.resolver_match.route) if request.resolver_match else ""
         outcome = "admitted" if self.usage.is_admitted else "refused"
         RATE_LIMITED_CALLS.labels(type(self).__name__, route, tier_label(self.tier_name), outcome).inc()
+        if self.is_told:
+            told = getattr(request._request, "rate_limit_usage", self.usage)
+            request._request.rate_limit_usage = min(told, self.usage, key=lambda usage: usage.remaining)  # type: ignore[attr-defined]
         return self.usage.is_admitted
 
     def wait(self) -> float | None:

@@ -73,12 +73,6 @@ class TierThrottle(RateThrottle):
         # Whom no authenticator tells apart has no tier.
         return bool(view.get_authenticators()) or getattr(view, "is_limited_by_default", False)
 
-    def allow_request(self, request: Request, view: Any) -> bool:
-        is_admitted = super().allow_request(request, view)
-        if self.usage is not None:
-            request._request.rate_limit_usage = self.usage  # type: ignore[attr-defined]
-        return is_admitted
-
 
 def _warn(path: str, tier: str, user_id: int) -> None:
     """

@@ -2,6 +2,7 @@
 Views that name limits of their own, as `docs/limits.md` shows them.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.urls import include
@@ -13,6 +14,7 @@ import config.urls
 from common.routing import path
 from common.throttling import RateThrottle
 from common.views import View
+from tiers.throttles import TierThrottle
 
 
 class ReportView(View):
@@ -41,13 +43,27 @@ class ExportThrottle(RateThrottle):
 
 class ExportView(View):
     permission_classes = (AllowAny,)
-    throttle_classes = (ExportThrottle,)
+    throttle_classes: Sequence[type[RateThrottle]] = (ExportThrottle,)
 
     def get(self, request: Request, project: str) -> Response:
         return Response({})
 
 
+class ToldThrottle(ExportThrottle):
+    is_told = True
+
+
+class ToldView(ExportView):
+    is_limited_by_default = True
+    throttle_classes = (ToldThrottle, TierThrottle)
+
+
+OWN = [
+    path("report", ReportView.as_view()),
+    path("export/<str:project>", ExportView.as_view()),
+    path("told/<str:project>", ToldView.as_view()),
+]
 urlpatterns = [
-    path("api/v1/", include([path("report", ReportView.as_view()), path("export/<str:project>", ExportView.as_view())])),
+    path("api/v1/", include(OWN)),
     *config.urls.urlpatterns,
 ]

@@ -56,3 +56,11 @@ class TestOwnThrottle:
 
     def test_its_headers_are_told_only_where_it_says_so(self, client: APIClient) -> None:
         assert "X-RateLimit-Limit" not in client.get("/api/v1/export/one")
+
+    @pytest.mark.parametrize(("default", "told"), [(2, '"api_v1_told_{project}";r=1;'), (9, '"exports";r=2;')])
+    def test_of_two_that_are_told_it_is_the_one_with_least_left(
+        self, client: APIClient, settings: Settings, default: int, told: str
+    ) -> None:
+        settings.DEFAULT_RATE_LIMIT = (default, 31_536_000)
+
+        assert client.get("/api/v1/told/one")["RateLimit"].startswith(told)
