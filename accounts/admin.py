@@ -14,6 +14,7 @@ from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, Ou
 from common.admin import ReadOnlyAdmin, SoftDeleteAdmin, SoftDeleteFilter
 from tiers.models import Tier
 
+from .limit_admin import LimitsMixin
 from .models import Session, User
 
 admin.site.unregister((OutstandingToken, BlacklistedToken))
@@ -31,11 +32,11 @@ class UserCreateForm(AdminUserCreationForm[User]):
 
 
 @admin.register(User)
-class UserAdmin(SoftDeleteAdmin, DjangoUserAdmin[User]):
+class UserAdmin(LimitsMixin, SoftDeleteAdmin, DjangoUserAdmin[User]):
     form = UserChangeForm
     add_form = UserCreateForm
     action_form = TierActionForm
-    actions = (*SoftDeleteAdmin.actions, "set_tier", "end_sessions")
+    actions = (*SoftDeleteAdmin.actions, "set_tier", "reset_limits", "end_sessions")
     list_display = ("username", "name", "email", "is_email_verified", "tier", "is_active", "is_superuser", "is_deleted", "created_at")
     list_filter = (SoftDeleteFilter, "is_active", "is_email_verified", "is_superuser", "tier")
     list_select_related = ("tier",)

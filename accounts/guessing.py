@@ -16,12 +16,10 @@ import time
 from typing import Any
 
 from django.conf import settings
-from redis import Redis
-from redis.exceptions import RedisError
 
 from common.addresses import address_key
 from common.exceptions import RateLimited
-from common.throttling import connection, outage
+from common.throttling import ask
 
 LONGEST_DELAY = 60
 FAILURES_LIVE = 3600
@@ -87,16 +85,7 @@ class Guess:
             self._run(GIVE_BACK, self.refused_until)
 
     def _run(self, script: str, *arguments: Any) -> Any:
-        redis: Redis | None = None if outage.is_paused else connection()
-        if redis is not None:
-            try:
-                result = redis.register_script(script)(self.keys, arguments)
-            except RedisError as exc:
-                outage.begin(exc)
-            else:
-                outage.end()
-                return result
-        return _local.run(script, self.keys, *arguments)
+        return ask(script, self.keys, arguments, meanwhile=lambda: _local.run(script, self.keys, *arguments))
 
 
 def knows_password(user: Any, password: str, address: str) -> bool:

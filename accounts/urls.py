@@ -16,6 +16,7 @@ urlpatterns = [
     path("user/me/password", ChangePasswordView.as_view(), name="password-change"),
     path("user/me/sessions", SessionViewSet.as_view({"get": "list"}), name="session-list"),
     path("user/me/sessions/<str:id>", SessionViewSet.as_view({"delete": "destroy"}), name="session-detail"),
+    path("user/me/rate_limits", UserViewSet.as_view({"get": "my_rate_limits"}), name="my-rate-limits"),
     path("user", UserViewSet.as_view({"post": "create"}), name="user-create"),
     path("users", UserViewSet.as_view({"get": "list"}), name="user-list"),
     path("user/me/", UserViewSet.as_view({"get": "me"}), name="user-me"),

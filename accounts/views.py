@@ -17,7 +17,9 @@ from common.parsers import JSONParser
 from common.permissions import IsOwner, IsSuperuser
 from common.serializers import MessageSerializer
 from common.views import NOT_AUTHENTICATED, View, ViewSet, find
+from tiers.limits import usages_of
 from tiers.models import Tier
+from tiers.serializers import UsagesSerializer
 
 from .cookies import delete_refresh_cookie, given_refresh_token, require_trusted_origin, set_refresh_cookie
 from .hashers import HashingBusy
@@ -163,6 +165,7 @@ class UserViewSet(ViewSet):
     output_serializers = {
         "create": OwnUserSerializer,
         "me": OwnUserSerializer,
+        "my_rate_limits": UsagesSerializer,
         "rate_limits": UserRateLimitsSerializer,
         "tier": UserTierSerializer,
     }
@@ -180,7 +183,7 @@ class UserViewSet(ViewSet):
             return [IsSuperuser()]
         if self.action in ("partial_update", "destroy"):
             return [IsOwner()]
-        return [IsAuthenticated()] if self.action == "me" else [AllowAny()]
+        return [IsAuthenticated()] if self.action in ("me", "my_rate_limits") else [AllowAny()]
 
     def get_throttles(self) -> list[Any]:
         return [RegistrationThrottle(), *super().get_throttles()]
@@ -214,6 +217,16 @@ class UserViewSet(ViewSet):
         Show the user who is signed in.
         """
         return self.show(request.user)
+
+    @extend_schema(operation_id="getMyRateLimits")
+    def my_rate_limits(self, request: Request, **path: str) -> Response:
+        """
+        Show the limits that hold for the user who is signed in.
+
+        Those of their tier, and the default where the tier has none, each with what is used of it. Asking is not counted, unless a limit
+        holds for this route itself.
+        """
+        return self.show({"data": usages_of(request.user)})
 
     def destroy(self, request: Request, **path: str) -> Response:
         """

@@ -11,3 +11,28 @@ CACHE_ANSWERS = Counter(
 )
 CACHE_INVALIDATIONS = Counter("cache_invalidations", "Prefixes that were invalidated, by their first word.", ["group"])
 CACHE_ERRORS = Counter("cache_errors", "Commands to the cache's Redis that failed.", ["operation"])
+RATE_LIMITED_CALLS = Counter(
+    "rate_limited_calls",
+    "Calls on which a limit held, by what held, the route, the caller's tier, and whether they were admitted.",
+    ["throttle", "route", "tier", "outcome"],
+)
+
+
+class Label:
+    """
+    The first `most` values of a label, and `(other)` for all that come later: what was counted once stays in memory.
+    """
+
+    def __init__(self, most: int = 100) -> None:
+        self.most = most
+        self.values: set[str] = set()
+
+    def __call__(self, value: str) -> str:
+        if value not in self.values:
+            if len(self.values) >= self.most:
+                return "(other)"
+            self.values.add(value)
+        return value
+
+
+tier_label = Label()

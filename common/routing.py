@@ -4,7 +4,7 @@ Paths of the API: each works with and without one trailing slash, and is known u
 
 import re
 from collections.abc import Iterator
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any
 
 from django.conf import settings
@@ -51,6 +51,7 @@ def api_patterns() -> Iterator[tuple[str, URLPattern]]:
     yield from walk(get_resolver(settings.ROOT_URLCONF).url_patterns, "")
 
 
+@lru_cache(maxsize=1024)
 def stored_form(route: str) -> str:
     """
     Return a route's name in rate limits: `api/v1/user/<str:username>` is `api_v1_user_{username}`.

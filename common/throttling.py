@@ -7,7 +7,8 @@ counted in the process: a limit is never off, and nobody is locked out.
 
 import threading
 import time
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar, cast
 
 from django.conf import settings
 from django.core.cache import caches
@@ -17,22 +18,66 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from .addresses import address_key, client_address
+from .counters import RATE_LIMITED_CALLS, tier_label
 from .outages import Outage
+from .routing import stored_form
 
-# Returns whether the call is admitted, the calls used in the window and the microseconds until it ends. A refused call consumes nothing.
-COUNT = """
+# The key of a counter's window and the microseconds until that ends, on the clock of Redis.
+WINDOW = """
 local now = redis.call('TIME')
+local function window(key, period)
+    local number = math.floor(now[1] / period)
+    local left = ((number + 1) * period - now[1]) * 1000000 - now[2]
+    return key .. ':' .. period .. ':' .. string.format('%.0f', number), left
+end
+"""
+# Returns whether the call is admitted, the calls used in the window and the microseconds until it ends. A refused call consumes nothing.
+COUNT = (
+    WINDOW
+    + """
 local period = tonumber(ARGV[2])
-local window = math.floor(now[1] / period)
-local key = KEYS[1] .. ':' .. period .. ':' .. string.format('%.0f', window)
+local key, left = window(KEYS[1], period)
 local used = tonumber(redis.call('GET', key) or '0')
-local left = ((window + 1) * period - now[1]) * 1000000 - now[2]
 local cost = tonumber(ARGV[3])
 if used + cost > tonumber(ARGV[1]) then return {0, used, left} end
 used = redis.call('INCRBY', key, cost)
 if used == cost then redis.call('EXPIRE', key, period + 60) end
 return {1, used, left}
 """
+)
+# Of counters with the periods in the arguments; returns of each the calls used and the microseconds left.
+READ = (
+    WINDOW
+    + """
+local found = {}
+for number, name in ipairs(KEYS) do
+    local key, left = window(name, tonumber(ARGV[number]))
+    found[number] = {tonumber(redis.call('GET', key) or '0'), left}
+end
+return found
+"""
+)
+RESET = (
+    WINDOW
+    + """
+for number, name in ipairs(KEYS) do
+    local key = window(name, tonumber(ARGV[number]))
+    redis.call('DEL', key)
+end
+return 1
+"""
+)
+T = TypeVar("T")
+
+
+class Limit(NamedTuple):
+    """
+    `limit` calls of `name` in `period` seconds.
+    """
+
+    name: str
+    limit: int
+    period: int
 
 
 class Usage(NamedTuple):
@@ -68,20 +113,61 @@ def count(name: str, subject: str, limit: int, period: int, *, cost: int = 1) ->
     """
     Count a call of `subject` against `limit` calls of `name` in `period` seconds, if it is admitted.
     """
-    key = f"limit:{name}:{subject}"
+    key = _key(name, subject)
+    is_admitted, used, left = ask(COUNT, [key], [limit, period, cost], meanwhile=lambda: _local.count(key, limit, period, cost))
+    return Usage(name, limit, period, used, _seconds(left), bool(is_admitted))
+
+
+def read(subject: str, limits: Sequence[Limit]) -> list[Usage]:
+    """
+    Return how much of each limit `subject` has used, without counting, in one round trip for all; while Redis is away, in this process.
+    """
+    if not limits:
+        return []
+    keys, periods = [_key(limit.name, subject) for limit in limits], [limit.period for limit in limits]
+    found = ask(READ, keys, periods, meanwhile=lambda: list(map(_local.read, keys, periods)))
+    return [Usage(*limit, used, _seconds(left), used < limit.limit) for limit, (used, left) in zip(limits, found, strict=True)]
+
+
+def reset(subject: str, limits: Sequence[Limit]) -> bool:
+    """
+    Forget what `subject` has used of each limit in this window; return whether that was done: not while Redis is away.
+    """
+    if not limits:
+        return True
+    return bool(ask(RESET, [_key(limit.name, subject) for limit in limits], [limit.period for limit in limits], meanwhile=lambda: 0))
+
+
+def ask(script: str, keys: Sequence[str], arguments: Sequence[Any], *, meanwhile: Callable[[], T]) -> T:
+    """
+    Return what a script on the counters' Redis returns, and what `meanwhile` returns where there is none or it is away.
+    """
     redis = None if outage.is_paused else connection()
     if redis is None:
-        result = _local.count(key, limit, period, cost)
-    else:
-        try:
-            result = redis.register_script(COUNT)([key], [limit, period, cost])
-            outage.end()
-        except RedisError as exc:
-            outage.begin(exc)
-            result = _local.count(key, limit, period, cost)
-    is_admitted, used, left = result
+        return meanwhile()
+    try:
+        result = cast("T", redis.register_script(script)(keys, arguments))
+    except RedisError as exc:
+        outage.begin(exc)
+        return meanwhile()
+    outage.end()
+    return result
+
+
+def user_subject(user_id: int) -> str:
+    """
+    Return as whom a user is counted, on all their devices.
+    """
+    return f"user:{user_id}"
+
+
+def _key(name: str, subject: str) -> str:
+    return f"limit:{name}:{subject}"
+
+
+def _seconds(microseconds: int) -> int:
     # Rounded up: whoever waits as long as told finds the window over.
-    return Usage(name, limit, period, used, -(-left // 1_000_000), bool(is_admitted))
+    return -(-microseconds // 1_000_000)
 
 
 class RateThrottle(BaseThrottle):
@@ -90,8 +176,10 @@ class RateThrottle(BaseThrottle):
     """
 
     usage: Usage | None = None
-    # Whether `RateLimitHeadersMiddleware` tells the caller about this limit.
+    # Whether `RateLimitHeadersMiddleware` tells the caller about this limit; of several it tells the one of which least is left.
     is_told = False
+    # By which the counters at `/metrics` tell callers apart.
+    tier_name = "(any)"
 
     def get_rate(self, request: Request, view: Any) -> tuple[int, int] | None:
         """
@@ -110,7 +198,7 @@ class RateThrottle(BaseThrottle):
         Return who calls: a user by id, on all their devices, or an anonymous caller by address.
         """
         if request.user.is_authenticated:
-            return f"user:{request.user.pk}"
+            return user_subject(request.user.pk)
         return f"address:{address_key(client_address(request._request))}"
 
     def may_hold(self, view: Any) -> bool:
@@ -120,6 +208,9 @@ class RateThrottle(BaseThrottle):
         return True
 
     def get_cost(self, request: Request, view: Any) -> int:
+        """
+        Return how many calls this one counts as: the view's `throttle_cost`, or 1.
+        """
         return int(getattr(view, "throttle_cost", 1))
 
     def allow_request(self, request: Request, view: Any) -> bool:
@@ -127,6 +218,12 @@ class RateThrottle(BaseThrottle):
         if rate is None:
             return True
         self.usage = count(self.get_name(request, view), self.get_subject(request, view), *rate, cost=self.get_cost(request, view))
+        route = stored_form(request.resolver_match.route) if request.resolver_match else ""
+        outcome = "admitted" if self.usage.is_admitted else "refused"
+        RATE_LIMITED_CALLS.labels(type(self).__name__, route, tier_label(self.tier_name), outcome).inc()
+        if self.is_told:
+            told = getattr(request._request, "rate_limit_usage", self.usage)
+            request._request.rate_limit_usage = min(told, self.usage, key=lambda usage: usage.remaining)  # type: ignore[attr-defined]
         return self.usage.is_admitted
 
     def wait(self) -> float | None:
@@ -144,29 +241,40 @@ class AddressThrottle(RateThrottle):
 
 class LocalCounter:
     """
-    The same counting in this process' memory.
+    The same counting in this process' memory; over `MOST` windows the oldest are forgotten.
     """
+
+    MOST = 10_000
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.windows: dict[tuple[str, int], tuple[int, int]] = {}
 
     def count(self, key: str, limit: int, period: int, cost: int) -> tuple[int, int, int]:
-        now = time.time_ns() // 1000
-        window = now // (period * 1_000_000)
-        left = (window + 1) * period * 1_000_000 - now
         with self.lock:
-            if len(self.windows) > 10_000:
-                self._forget(now)
-            window_then, used = self.windows.get((key, period), (window, 0))
-            used = used if window_then == window else 0
+            window, used, left = self._look(key, period)
             if used + cost > limit:
                 return 0, used, left
+            if len(self.windows) > self.MOST:
+                self._forget()
             self.windows[key, period] = (window, used + cost)
         return 1, used + cost, left
 
-    def _forget(self, now: int) -> None:
-        self.windows = {entry: value for entry, value in self.windows.items() if value[0] == now // (entry[1] * 1_000_000)}
+    def read(self, key: str, period: int) -> tuple[int, int]:
+        with self.lock:
+            return self._look(key, period)[1:]
+
+    def _look(self, key: str, period: int) -> tuple[int, int, int]:
+        now = time.time_ns() // 1000
+        window = now // (period * 1_000_000)
+        window_then, used = self.windows.get((key, period), (window, 0))
+        return window, used if window_then == window else 0, (window + 1) * period * 1_000_000 - now
+
+    def _forget(self) -> None:
+        now = time.time_ns() // 1000
+        alive = [entry for entry in self.windows.items() if entry[1][0] == now // (entry[0][1] * 1_000_000)]
+        # A tenth of them at a time, or every further call would look through all.
+        self.windows = dict(alive[-(self.MOST * 9 // 10) :])
 
 
 _local = LocalCounter()

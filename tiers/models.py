@@ -15,6 +15,8 @@ from common.routing import api_routes, stored_form
 
 MAX_LIMIT = 2_147_483_647
 MAX_PERIOD = 31_536_000
+# What a bulk write, of which the rows are not looked at, may have changed.
+ALL_ANSWERS = ("limits:*", "tier_list:*", "tiers:*", "user_tiers:*")
 PATH_TAKEN = "There is already a rate limit for this path"
 
 
@@ -25,6 +27,24 @@ class TierInUse(Conflict):
         super().__init__(f"Tier cannot be deleted: {users} {'user is' if users == 1 else 'users are'} in it.")
 
 
+class LimitsQuerySet(DeleteEachQuerySet):
+    """
+    Tiers or limits whose bulk writes, too, are in force on the next call.
+    """
+
+    def update(self, **values: Any) -> int:
+        with transaction.atomic(using=self.db):
+            invalidate(*ALL_ANSWERS)
+            return super().update(**values)
+
+    update.alters_data = True  # type: ignore[attr-defined]
+
+    def bulk_create(self, *args: Any, **options: Any) -> list[Any]:
+        with transaction.atomic(using=self.db):
+            invalidate(*ALL_ANSWERS)
+            return super().bulk_create(*args, **options)
+
+
 class Tier(TimestampedModel):
     """
     A named plan, with its own rate limits.
@@ -32,7 +52,7 @@ class Tier(TimestampedModel):
 
     name = models.CharField(max_length=64, validators=[RegexValidator(r"^[^/\x00]+\Z", "Use no slash.")])
 
-    objects = DeleteEachQuerySet.as_manager()
+    objects = LimitsQuerySet.as_manager()
 
     class Meta:
         ordering = ("id",)
@@ -47,8 +67,8 @@ class Tier(TimestampedModel):
         with transaction.atomic():
             stored = locked_names(models.Q(pk=self.pk)) if self.pk else set()
             super().save(**kwargs)
-            # What says which tier a user has names it too.
-            invalidate("tier_list:*", *answers_about({self.name, *stored}), *(["user_tiers:*"] if stored - {self.name} else []))
+            # Its name is kept beside its limits, and what says which tier a user has names it too.
+            invalidate("limits:*", "tier_list:*", *answers_about({self.name, *stored}), *(["user_tiers:*"] if stored - {self.name} else []))
 
     def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
         """
@@ -100,34 +120,10 @@ def _stored_forms() -> dict[str, str]:
 
 def route_choices() -> list[tuple[str, str]]:
     """
-    Return every route of the API in its stored form, for a form's choices.
+    Return every route of the API, in its stored form and as `api/v1/user/{username}`, for a form's choices.
     """
-    return [(path, path) for path in sorted(_stored_forms().values())]
-
-
-class Rules:
-    """
-    All rate limits, kept in the process under the version that a caller saw, and read anew under another one.
-    """
-
-    def __init__(self) -> None:
-        # One tuple, so that threads see a version only together with its rates.
-        self.kept: tuple[bytes, dict[tuple[int, str], tuple[int, int]]] = (b"", {})
-
-    def rate_for(self, tier_id: int, path: str, version: bytes | None) -> tuple[int, int] | None:
-        """
-        Return `(limit, period)` of a tier on a path in stored form, or `None` where the tier has none.
-
-        Without a version the database is asked.
-        """
-        if version is None:
-            return RateLimit.objects.filter(tier_id=tier_id, path=path).values_list("limit", "period").first()
-        version_then, rates = self.kept
-        if version_then != version:
-            rows = RateLimit.objects.values_list("tier_id", "path", "limit", "period")
-            rates = {(tier, route): (limit, period) for tier, route, limit, period in rows}
-            self.kept = (version, rates)
-        return rates.get((tier_id, path))
+    shown = {stored_form(route): re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route).strip("/") for route in api_routes()}
+    return sorted(shown.items(), key=lambda choice: choice[1])
 
 
 def made_name(path: str, limit: int, period: int) -> str:
@@ -148,7 +144,7 @@ class RateLimit(TimestampedModel):
     limit = models.PositiveIntegerField(validators=[MaxValueValidator(MAX_LIMIT)])
     period = models.PositiveIntegerField("period in seconds", validators=[MinValueValidator(1), MaxValueValidator(MAX_PERIOD)])
 
-    objects = DeleteEachQuerySet.as_manager()
+    objects = LimitsQuerySet.as_manager()
 
     class Meta:
         ordering = ("id",)

@@ -74,3 +74,24 @@ class RateLimitInputSerializer(StrictModelSerializer):
 
     def create(self, validated_data: dict[str, Any]) -> RateLimit:
         return RateLimit.objects.create(**validated_data)
+
+
+class UsageSerializer(serializers.Serializer[Any]):
+    """
+    A limit that holds for a user, and what is used of it.
+    """
+
+    example = {"path": "api_v1_tasks_task", "limit": 10, "period": 3600, "used": 3, "remaining": 7, "reset": 1200}
+
+    path = serializers.CharField(source="name", help_text="The route, with `_` for `/`.")
+    limit = serializers.IntegerField(min_value=0, help_text="Calls in a period.")
+    period = serializers.IntegerField(min_value=1, help_text="In seconds.")
+    used = serializers.IntegerField(min_value=0, help_text="Calls admitted since the period began.")
+    remaining = serializers.IntegerField(min_value=0, help_text="Calls that are left.")
+    reset = serializers.IntegerField(min_value=0, help_text="Seconds until the period ends.")
+
+
+class UsagesSerializer(serializers.Serializer[Any]):
+    example: ClassVar[dict[str, Any]] = {"data": [UsageSerializer.example]}
+
+    data = UsageSerializer(many=True)  # type: ignore[assignment] # a field, which the metaclass takes off the class

@@ -4,6 +4,8 @@ What tests ask Redis itself: the commands that it is sent, and servers of their 
 
 import importlib.util
 import shutil
+import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -41,8 +43,10 @@ def commands_of(alias: str) -> Iterator[list[str]]:
 
 class OwnRedis:
     """
-    A server that a test may fill, stop and start again: the `valkey-server` of the suite, or a `redis-server` that is installed.
+    A server that a test may fill, hold up, end and start again: the `valkey-server` of the suite, or a `redis-server` that is installed.
     """
+
+    process: "subprocess.Popen[bytes]"
 
     def __init__(self, program: str, folder: Path) -> None:
         self.program = _embedded_valkey() if program == "valkey-server" else shutil.which(program)
@@ -57,11 +61,26 @@ class OwnRedis:
     def start(self, *options: str) -> None:
         assert self.program is not None
         command = [self.program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.log.parent), *options]
-        self.stack.enter_context(started(command, self.log))
-        wait_until(self._answers, what="Valkey")
+        self.process = self.stack.enter_context(started(command, self.log))
+        wait_until(self._answers, what=self.program)
 
     def stop(self) -> None:
+        self.go_on()
         self.stack.close()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+
+    def hang(self) -> None:
+        """
+        Leave it listening, and let it answer nothing.
+        """
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        # Does nothing where the process has ended.
+        self.process.send_signal(signal.SIGCONT)
 
     def _answers(self) -> Any:
         with suppress(RedisError):

@@ -32,6 +32,7 @@ OPERATION_IDS = {
     "createUser",
     "listUsers",
     "getMe",
+    "getMyRateLimits",
     "getUser",
     "updateUser",
     "deleteUser",
@@ -138,6 +139,14 @@ class TestEveryOperation:
         refused = operation["responses"].get("429", {"headers": {"Retry-After": None}})
 
         assert "Retry-After" in refused["headers"]
+
+    def test_who_is_known_may_be_limited_and_is_told(self, operation: dict[str, Any]) -> None:
+        headers = {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "RateLimit-Policy", "RateLimit"}
+        may_be_known = {"Bearer": []} in operation["security"]
+
+        told = [code for code, response in operation["responses"].items() if headers <= set(response["headers"])]
+
+        assert not may_be_known or {"429", min(operation["responses"])} <= set(told)
 
     def test_what_needs_a_token_may_answer_401(self, operation: dict[str, Any]) -> None:
         is_open = {} in operation["security"]

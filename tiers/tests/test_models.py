@@ -12,7 +12,7 @@ from common.tests.answers import said
 from common.tests.concurrency import at_once, overtaken_by
 from conftest import make_user
 
-from ..models import RateLimit, Rules, Tier, TierInUse, normalize_path, route_choices
+from ..models import RateLimit, Tier, TierInUse, normalize_path, route_choices
 from .factories import make_rate_limit, make_tier
 
 pytestmark = pytest.mark.django_db
@@ -71,15 +71,6 @@ class TestRateLimit:
     def test_period_is_in_range(self, free: Tier, period: int) -> None:
         with pytest.raises(IntegrityError, match="ratelimit_period_in_range"):
             make_rate_limit(free, period=period)
-
-    @pytest.mark.parametrize("version", [None, b"seen"])
-    def test_rate_for_is_none_where_the_tier_has_none(self, free: Tier, pro: Tier, version: bytes | None) -> None:
-        make_rate_limit(free, limit=3, period=60)
-
-        rules = Rules()
-        assert rules.rate_for(free.pk, "api_v1_tasks_task", version) == (3, 60)
-        assert rules.rate_for(pro.pk, "api_v1_tasks_task", version) is None
-        assert rules.rate_for(free.pk, "api_v1_users", version) is None
 
     def test_is_called_by_its_name(self, free: Tier) -> None:
         assert str(make_rate_limit(free, limit=2, period=60)) == "api_v1_tasks_task:2:60"

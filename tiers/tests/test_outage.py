@@ -1,0 +1,118 @@
+"""
+While Redis is away, limits are counted in each process: never off, and nobody is locked out.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from common.tests.api_calls import signed_in
+from common.tests.redis_commands import OwnRedis
+from conftest import Server, wait_until
+
+from ..models import RateLimit, Tier
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+AWAY = "Redis of the rate limits is away, counting in the process"
+BACK = "Redis of the rate limits is back"
+
+
+@pytest.fixture
+def valkey(tmp_path: Path) -> Iterator[OwnRedis]:
+    server = OwnRedis("valkey-server", tmp_path)
+    server.start()
+    yield server
+    server.stop()
+
+
+class Caller:
+    """
+    Alice, who may call `user/me` five times in each year.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.headers = signed_in(server, "alice")
+
+    def call(self) -> requests.Response:
+        return requests.get(f"{self.server.api}/user/me/", headers=self.headers, timeout=10)
+
+    def statuses(self, number: int) -> list[int]:
+        return [self.call().status_code for _ in range(number)]
+
+    def remaining(self) -> int:
+        return int(self.call().headers["X-RateLimit-Remaining"])
+
+    def state(self) -> str:
+        return str(requests.get(f"{self.server.url}/health/ready", timeout=10).json()["rate_limit"])
+
+    def logged(self) -> tuple[int, int]:
+        log = self.server.log.read_text()
+        return log.count(AWAY), log.count(BACK)
+
+
+@pytest.fixture
+def caller(serve: Callable[..., Server], valkey: OwnRedis, alice: Any, free: Tier) -> Caller:
+    RateLimit.objects.create(tier=free, path="api_v1_user_me", limit=5, period=31_536_000)
+    alice.tier = free
+    alice.save()
+    return Caller(serve(WEB_CONCURRENCY="1", REDIS_RATE_LIMIT_URL=valkey.url))
+
+
+def test_a_redis_that_dies_and_comes_back(caller: Caller, valkey: OwnRedis) -> None:
+    assert caller.statuses(2) == [200, 200]
+    assert caller.state() == "ok"
+
+    valkey.kill()
+
+    # The process begins with nothing of its own, and holds to the limit.
+    assert caller.statuses(7) == [200] * 5 + [429] * 2
+    assert caller.state() == "down"
+    assert caller.logged() == (1, 0)
+
+    valkey.start()
+    # It was kept in memory only, so Redis begins anew too.
+    wait_until(lambda: caller.remaining() == 4, what="counting in Redis")
+    assert caller.statuses(5) == [200] * 4 + [429]
+    assert caller.state() == "ok"
+    assert caller.logged() == (1, 1)
+    metrics = requests.get(f"{caller.server.url}/metrics", timeout=10).text
+    assert 'redis_outages_total{redis="Redis of the rate limits"} 1.0' in metrics
+
+
+def test_a_redis_that_hangs_costs_its_timeout_once_in_a_while(caller: Caller, valkey: OwnRedis) -> None:
+    assert caller.remaining() == 4
+
+    valkey.hang()
+    took, statuses = [], []
+    for _ in range(40):
+        began = time.monotonic()
+        statuses.append(caller.call().status_code)
+        took.append(time.monotonic() - began)
+
+    assert statuses == [200] * 5 + [429] * 35
+    slow = [seconds for seconds in took if seconds > 0.24]
+    # The first call waits, and then one a second at most.
+    assert 1 <= len(slow) <= 2 + sum(took)
+    assert max(took) < 3
+    assert caller.logged() == (1, 0)
+
+    valkey.go_on()
+    wait_until(lambda: caller.logged() == (1, 1) or not caller.call(), what="Redis to be back")
+    assert caller.remaining() <= 3
+
+
+def test_a_server_that_starts_without_redis_limits_too(serve: Callable[..., Server], valkey: OwnRedis, alice: Any, free: Tier) -> None:
+    RateLimit.objects.create(tier=free, path="api_v1_user_me", limit=5, period=31_536_000)
+    alice.tier = free
+    alice.save()
+    valkey.kill()
+
+    caller = Caller(serve(WEB_CONCURRENCY="1", REDIS_RATE_LIMIT_URL=valkey.url))
+
+    assert caller.statuses(6) == [200] * 5 + [429]
