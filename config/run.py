@@ -15,7 +15,6 @@ import urllib.request
 import django
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError
-from honcho.manager import Manager
 from psycopg.conninfo import conninfo_to_dict
 
 from . import embedded
@@ -47,6 +46,8 @@ def main() -> None:
     # In a process of its own: this one stays small, and forks.
     if status := subprocess.run([sys.executable, "-m", "config.run", "prepare"], cwd=BASE_DIR, check=False).returncode:
         sys.exit(status)
+
+    from honcho.manager import Manager  # Only here: manage.py imports this module where honcho is not installed.
 
     manager = Manager()
     for name, command in processes(env).items():
