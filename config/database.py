@@ -13,6 +13,8 @@ from .env import Environment
 
 logger = logging.getLogger(__name__)
 
+# What libpq calls a part of a connection in the environment, where it is not `PG` and its name.
+LIBPQ_NAMES = {"dbname": "PGDATABASE"}
 # A task uses one connection for its work and one to renew its lease.
 CONNECTIONS_OF_A_TASK_PROCESS = 2
 # For migrations, backups, a shell and whoever looks after the database.
@@ -51,6 +53,14 @@ def connection_parameters(env: Environment, embedded: Addresses) -> dict[str, An
     Return what libpq needs to connect to the server that is named, else to the embedded one.
     """
     return env.database_conninfo() if env.has_database_server else dict(conninfo_to_dict(embedded.database_url))
+
+
+def libpq_variables(env: Environment, embedded: Addresses) -> dict[str, str]:
+    """
+    Return the environment by which PostgreSQL's programs find the server.
+    """
+    parameters = connection_parameters(env, embedded)
+    return {LIBPQ_NAMES.get(name, f"PG{name.upper()}"): str(value) for name, value in parameters.items()}
 
 
 def connections_needed(env: Environment, web_processes: int) -> dict[str, int]:
