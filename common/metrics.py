@@ -71,7 +71,7 @@ class MetricsView(LiveView):
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
             multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         else:
-            registry.register(REGISTRY)  # type: ignore[arg-type] # it collects
+            registry.register(REGISTRY)
         registry.register(DatabaseCollector())
         return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 

@@ -134,9 +134,7 @@ def _environment(env: Environment) -> dict[str, str]:
 
 def _run(env: Environment, program: str, *arguments: str | Path) -> str:
     try:
-        done = subprocess.run(
-            [_program(program), *arguments], env=_environment(env), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False
-        )
+        done = subprocess.run([_program(program), *arguments], env=_environment(env), capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise BackupError(f"{program} is not installed. Install PostgreSQL's client programs, of the server's version or newer.") from None
     if done.returncode:

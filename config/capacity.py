@@ -25,7 +25,7 @@ def worker_count(cgroup: Path = CGROUP, *, cpus: float | None = None, memory: in
 
 
 def _cpus(cgroup: Path) -> float | None:
-    quota, period = (_words(cgroup / "cpu.max") + ["", ""])[:2]
+    quota, period = [*_words(cgroup / "cpu.max"), "", ""][:2]
     if not quota:
         quota, period = "".join(_words(cgroup / "cpu/cpu.cfs_quota_us")), "".join(_words(cgroup / "cpu/cpu.cfs_period_us"))
     # Without a limit version 2 says `max`, version 1 `-1`.

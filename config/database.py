@@ -107,4 +107,4 @@ def warn_of_too_few_connections(env: Environment, web_processes: int) -> None:
 
 def _plain(settings: dict[str, Any]) -> dict[str, Any]:
     names = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
-    return {name: settings[key] for name, key in names.items() if settings[key]} | settings["OPTIONS"]
+    return {**{name: settings[key] for name, key in names.items() if settings[key]}, **settings["OPTIONS"]}

@@ -1,10 +1,10 @@
 """
 What each of gunicorn's workers has to itself: a listening socket, and a number under which it counts.
 
-With one socket for all, whichever worker wakes first takes a burst of connections whole, and the others idle. So there is one socket for each
-worker, among which the kernel spreads connections (`SO_REUSEPORT`). They belong to the first process, not to the workers as with gunicorn's
-own `reuse_port`: a worker that ends takes no waiting connection with it, its successor answers it. And each worker looks after the
-others' sockets too, for connections that wait there because their worker is being replaced or does not get on.
+With one socket for all, whichever worker wakes first takes a burst of connections whole, and the others idle. So there is one socket for
+each worker, among which the kernel spreads connections (`SO_REUSEPORT`). They belong to the first process, not to the workers as with
+gunicorn's own `reuse_port`: a worker that ends takes no waiting connection with it, its successor answers it. And each worker looks after
+the others' sockets too, for connections that wait there because their worker is being replaced or does not get on.
 """
 
 import itertools

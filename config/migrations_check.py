@@ -1,13 +1,12 @@
 """
 `make migrations-check`: refuse migrations that break the code which runs while they are applied.
 
-A web server that is not replaced yet goes on with the tables as they are after the migration: so a column is not dropped or renamed, nor added
-without a value for rows of code that knows nothing of it. What such a change needs is spread over two releases. What only locks a table for
-a while is a warning.
+A web server that is not replaced yet goes on with the tables as they are after the migration: so a column is not dropped or renamed, nor
+added without a value for the rows of code that knows nothing of it. What such a change needs is spread over two releases. What only locks
+a table for a while is a warning.
 """
 
 import os
-import sys
 
 import django
 from django.core.management import call_command
@@ -37,4 +36,4 @@ if __name__ == "__main__":
     from .run import start_embedded_servers
 
     start_embedded_servers()
-    sys.exit(main())
+    main()

@@ -1,8 +1,8 @@
 """
 Where gunicorn's processes keep their counters, so that each can answer for all.
 
-A process counts in files of its own number, not of its process id: who takes the place of a worker goes on counting where that one ended, and
-there are never more files than workers.
+A process counts in files of its own number, not of its process id: who takes the place of a worker goes on counting where that one ended,
+and there are never more files than workers.
 """
 
 import os
@@ -26,7 +26,7 @@ def begin() -> None:
     os.environ.update(PROMETHEUS_MULTIPROC_DIR=_folder)
     from prometheus_client import values  # It looks at the variable above when it is first imported.
 
-    values.ValueClass = values.MultiProcessValue(listeners.number)
+    values.ValueClass = values.MultiProcessValue(listeners.number)  # type: ignore[no-untyped-call]
 
 
 def forget(number: int) -> None:

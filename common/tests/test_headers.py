@@ -147,7 +147,8 @@ class Inline(HTMLParser):
 @pytest.mark.parametrize(
     "path",
     [
-        "login/", "", "password_change/", "accounts/user/", "accounts/user/add/", "accounts/user/{id}/change/", "accounts/user/{id}/delete/",
+        "login/", "", "password_change/", "accounts/user/", "accounts/user/add/", "accounts/user/{id}/change/",
+        "accounts/user/{id}/delete/",
         "accounts/user/{id}/history/", "accounts/user/{id}/password/", "accounts/session/", "tiers/tier/", "tiers/tier/add/", "posts/post/",
         "posts/post/add/", "tasks/task/", "accounts/user/?q=nobody",
     ],

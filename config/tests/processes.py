@@ -2,7 +2,6 @@
 What the tests of the running shape look up about processes.
 """
 
-import os
 from pathlib import Path
 
 from conftest import Server
@@ -19,6 +18,14 @@ def workers(server: Server) -> set[int]:
     return {int(pid) for pid in Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii").split()}
 
 
+def are_replaced(server: Server, before: set[int]) -> bool:
+    """
+    Say whether as many workers as before are there, and none of those.
+    """
+    now = workers(server)
+    return len(now) == len(before) and not now & before
+
+
 def connections(pid: int) -> set[str]:
     """
     Return the inodes of a process' connected sockets; those on which it only listens are not among them.
@@ -32,7 +39,7 @@ def connections(pid: int) -> set[str]:
     own = set()
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         try:
-            target = os.readlink(descriptor)
+            target = str(descriptor.readlink())
         except FileNotFoundError:
             continue
         if target.startswith("socket:["):

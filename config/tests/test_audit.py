@@ -2,6 +2,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from config.audit import report
 from conftest import BASE_DIR
 
@@ -10,11 +12,11 @@ def library(name: str, *faults: str) -> dict[str, object]:
     return {"name": name, "version": "1.0", "vulns": [{"id": fault, "fix_versions": ["1.1"]} for fault in faults]}
 
 
-def test_a_known_fault_fails(capsys: "object") -> None:
+def test_a_known_fault_fails() -> None:
     assert report([library("good"), library("bad", "PYSEC-1", "PYSEC-2")]) == 1
 
 
-def test_what_nobody_knows_of_is_said(capsys) -> None:  # type: ignore[no-untyped-def]
+def test_what_nobody_knows_of_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     status = report([library("good"), {"name": "new", "skip_reason": "not found"}])
 
     assert status == 0

@@ -64,7 +64,7 @@ def contents(database: str) -> dict[str, object]:
     """
     with psycopg.connect(database) as reader:
         tables = [name for (name,) in reader.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")]
-        rows = {name: sorted(map(repr, reader.execute(f'SELECT * FROM "{name}"'))) for name in tables}
+        rows = {name: sorted(map(repr, reader.execute(f'SELECT * FROM "{name}"'))) for name in tables}  # noqa: S608 - names of tables
         sequences = reader.execute("SELECT sequencename, last_value FROM pg_sequences ORDER BY 1").fetchall()
         constraints = reader.execute(
             "SELECT conname, conrelid::regclass::text, contype FROM pg_constraint WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2"

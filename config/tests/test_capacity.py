@@ -11,7 +11,9 @@ NO_LIMIT = str(2**63 - 4096)
 
 def cgroup(folder: Path, **files: str) -> Path:
     for name, text in files.items():
-        file = folder / name.replace("__", "/").replace("_max", ".max").replace("cpu_cfs", "cpu.cfs").replace("memory_limit", "memory.limit")
+        file = folder / name.replace("__", "/").replace("_max", ".max").replace("cpu_cfs", "cpu.cfs").replace(
+            "memory_limit", "memory.limit"
+        )
         file.parent.mkdir(exist_ok=True)
         file.write_text(f"{text}\n", encoding="ascii")
     return folder

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -90,7 +91,7 @@ class TestTimeouts:
 
 class TestConnections:
     def test_those_of_all_processes_are_added_up(self) -> None:
-        env = Environment(web_servers=3, web_threads=10, task_processes=4, _env_file=None)  # type: ignore[call-arg]
+        env = Environment(web_servers=3, web_threads=10, task_processes=4, _env_file=None)
 
         assert connections_needed(env, 2) == {"web": 60, "tasks": 8, "reserve": 5}
 
@@ -119,8 +120,6 @@ class TestConnections:
     def test_a_process_never_has_more_than_its_threads(self, serve: Callable[..., Server]) -> None:
         server = serve(WEB_CONCURRENCY="1", WEB_THREADS="3")
         urls = [f"{server.api}/users"] * 40
-
-        from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(10) as pool:
             assert {answer.status_code for answer in pool.map(lambda url: requests.get(url, timeout=20), urls)} == {200}

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,7 +21,7 @@ from django.db import connection, transaction
 from accounts.models import User
 from conftest import PASSWORD, Server, wait_until
 
-from .processes import connections, private_bytes, workers
+from .processes import are_replaced, connections, private_bytes, workers
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MEBIBYTE = 1024 * 1024
@@ -149,7 +150,7 @@ class TestReplacement:
             for _ in range(2):
                 generation = workers(server)
                 server.process.send_signal(signal.SIGHUP)
-                wait_until(lambda generation=generation: len(now := workers(server)) == 2 and not now & generation, what="new workers")
+                wait_until(partial(are_replaced, server, generation), what="new workers")
 
         assert set(answers) == {200}
         assert not workers(server) & before

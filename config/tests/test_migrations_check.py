@@ -26,7 +26,9 @@ class Migration(migrations.Migration):
 
 def check(folder: Path, operation: str = "") -> "subprocess.CompletedProcess[str]":
     copy = folder / "checkout"
-    shutil.copytree(BASE_DIR, copy, ignore=shutil.ignore_patterns(".venv*", ".local", ".git", ".env", "__pycache__", "*_cache", "node_modules"))
+    shutil.copytree(
+        BASE_DIR, copy, ignore=shutil.ignore_patterns(".venv*", ".local", ".git", ".env", "__pycache__", "*_cache", "node_modules")
+    )
     if operation:
         (copy / "posts/migrations/0002_change.py").write_text(MIGRATION.format(operation=operation), encoding="utf-8")
     command = [sys.executable, "-m", "config.migrations_check"]

@@ -5,6 +5,7 @@ import string
 import timeit
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from rest_framework.test import APIClient
 from common.metrics import MetricsMiddleware
 from conftest import Server, wait_until
 
-from .processes import workers
+from .processes import are_replaced, workers
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -59,7 +60,7 @@ def test_what_a_worker_counted_outlives_it_without_further_files(serve: Callable
         before = workers(server)
         for worker in before:
             os.kill(worker, signal.SIGKILL)
-        wait_until(lambda before=before: len(now := workers(server)) == 2 and not now & before, what="new workers")
+        wait_until(partial(are_replaced, server, before), what="new workers")
         assert requests.get(f"{server.url}/health", timeout=10).status_code == 200
 
     assert requested(server, "/health", 200) == 13
@@ -70,7 +71,7 @@ def _metrics_files(server: Server) -> list[Path]:
     """
     Return the files in which the server's processes count, found by those that one of them holds open.
     """
-    opened = [Path(os.readlink(descriptor)) for descriptor in Path(f"/proc/{min(workers(server))}/fd").iterdir()]
+    opened = [descriptor.readlink() for descriptor in Path(f"/proc/{min(workers(server))}/fd").iterdir()]
     folder = next(file.parent for file in opened if file.suffix == ".db" and file.parent.name.startswith("metrics-"))
     return sorted(folder.iterdir())
 
@@ -126,7 +127,7 @@ def test_in_a_single_process_they_are_shown_too(client: APIClient) -> None:
 
 def test_counting_a_request_takes_less_than_50_microseconds() -> None:
     response = HttpResponse()
-    middleware = MetricsMiddleware(lambda request: response)
+    middleware = MetricsMiddleware(lambda _: response)
     request = RequestFactory().get("/health")
     request.resolver_match = APIClient().get("/health").wsgi_request.resolver_match
 

@@ -22,7 +22,16 @@ SECRETS = {
     # Nobody listens there, so that the outage is in the log.
     "REDIS_CACHE_URL": "redis://:cache-passw0rd@127.0.0.1:1/0",
 }
-WORDS = ("signing-0123", "earlier-0123", "first-superuser", "mail-passw0rd", "cache-passw0rd", "database-passw0rd", PASSWORD, "wrong-Passw0rd")
+WORDS = (
+    "signing-0123",
+    "earlier-0123",
+    "first-superuser",
+    "mail-passw0rd",
+    "cache-passw0rd",
+    "database-passw0rd",
+    PASSWORD,
+    "wrong-Passw0rd",
+)
 PRODUCTION = {"ENVIRONMENT": "production", "ALLOWED_HOSTS": "127.0.0.1", "TRUSTED_PROXY_COUNT": "1", "DEFAULT_FROM_EMAIL": "a@example.com"}
 HTTPS = {"X-Forwarded-Proto": "https"}
 
@@ -46,7 +55,9 @@ def exercise(server: Server) -> list[str]:
     tokens = [login.json()["access_token"], login.cookies["refresh_token"]]
     bearer = {**HTTPS, "Authorization": f"Bearer {tokens[0]}"}
     assert requests.get(f"{server.api}/user/me/", headers=bearer, timeout=10).status_code == 200
-    assert requests.get(f"{server.api}/user/me/", headers={**bearer, "Authorization": f"Bearer {tokens[0]}x"}, timeout=10).status_code == 401
+    assert (
+        requests.get(f"{server.api}/user/me/", headers={**bearer, "Authorization": f"Bearer {tokens[0]}x"}, timeout=10).status_code == 401
+    )
     refresh = requests.post(f"{server.api}/refresh", headers=HTTPS, cookies={"refresh_token": tokens[1]}, timeout=10)
     assert refresh.status_code == 200
     assert requests.post(f"{server.api}/password/forgot", json={"email": "alice@example.com"}, headers=HTTPS, timeout=10).status_code == 202
