@@ -5,7 +5,7 @@ How this project connects to PostgreSQL, and how many connections all its proces
 import logging
 from typing import Any
 
-import psycopg
+from psycopg import Error, connect
 from psycopg.conninfo import conninfo_to_dict
 
 from .embedded import Addresses
@@ -87,11 +87,11 @@ def warn_of_too_few_connections(env: Environment, web_processes: int) -> None:
     from django.conf import settings  # These settings are made here.
 
     try:
-        with psycopg.connect(**_plain(settings.DATABASES["default"])) as connection:
+        with connect(**_plain(settings.DATABASES["default"])) as connection:
             row = connection.execute(
                 "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
             ).fetchone()
-    except psycopg.Error as exc:
+    except Error as exc:
         logger.warning("Connections of the database not counted, it is away: %s", exc)
         return
     needed, given = connections_needed(env, web_processes), row[0] if row else 0
