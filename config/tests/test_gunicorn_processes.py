@@ -150,7 +150,7 @@ class TestReplacement:
             for _ in range(2):
                 generation = workers(server)
                 server.process.send_signal(signal.SIGHUP)
-                wait_until(partial(are_replaced, server, generation), what="new workers")
+                wait_until(partial(are_replaced, server, generation), seconds=60, what="new workers")
 
         assert set(answers) == {200}
         assert not workers(server) & before

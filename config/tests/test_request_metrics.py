@@ -5,6 +5,7 @@ import string
 import timeit
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -69,9 +70,12 @@ def test_what_a_worker_counted_outlives_it_without_further_files(serve: Callable
 
 def _metrics_files(server: Server) -> list[Path]:
     """
-    Return the files in which the server's processes count, found by those that one of them holds open.
+    Return the files in which the server's processes count, found by those that the first of them holds open.
     """
-    opened = [descriptor.readlink() for descriptor in Path(f"/proc/{min(workers(server))}/fd").iterdir()]
+    opened = []
+    for descriptor in Path(f"/proc/{server.process.pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            opened.append(descriptor.readlink())
     folder = next(file.parent for file in opened if file.suffix == ".db" and file.parent.name.startswith("metrics-"))
     return sorted(folder.iterdir())
 
