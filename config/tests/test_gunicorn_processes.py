@@ -144,6 +144,7 @@ class TestStopping:
 class TestReplacement:
     def test_a_reload_fails_nobody(self, serve: Callable[..., Server]) -> None:
         server = serve(WEB_CONCURRENCY="2")
+        wait_until(lambda: len(workers(server)) == 2, what="the workers")
         before = workers(server)
 
         with asking(server) as answers:

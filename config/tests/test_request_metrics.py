@@ -58,6 +58,7 @@ def test_what_a_worker_counted_outlives_it_without_further_files(serve: Callable
     files = _metrics_files(server)
 
     for _ in range(3):
+        wait_until(lambda: len(workers(server)) == 2, what="both workers")
         before = workers(server)
         for worker in before:
             os.kill(worker, signal.SIGKILL)
