@@ -1,6 +1,6 @@
 # `make run` and `make test` do all their set-up themselves; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz clients lint format format-check types migrations-check deploy-check schema-check coverage lock docs psql reset
+.PHONY: help run test fuzz clients lint format format-check types migrations-check deploy-check schema-check audit coverage lock docs psql backup restore reset
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
 VENV := .venv
@@ -46,8 +46,9 @@ format-check: $(VENV)/installed  ## Say whether the code is formatted
 types: $(VENV)/installed  ## Check the types
 	@$(BIN)/mypy
 
-migrations-check: $(VENV)/installed  ## Say whether a migration is missing
+migrations-check: $(VENV)/installed  ## Say whether a migration is missing, or one breaks the code that runs while it is applied
 	@$(BIN)/python manage.py makemigrations --check --dry-run
+	@$(BIN)/python -m config.migrations_check
 
 deploy-check: $(VENV)/installed  ## Run Django's deployment check with a production environment
 	@ENV_FILE= ENVIRONMENT=production SECRET_KEY=not-a-key-in-use-0123456789-abcdefghijklmnopqrstuvwxyz ALLOWED_HOSTS=api.example.com \
@@ -56,6 +57,9 @@ deploy-check: $(VENV)/installed  ## Run Django's deployment check with a product
 
 schema-check: $(VENV)/installed  ## Validate the OpenAPI description
 	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
+
+audit: $(VENV)/installed  ## Say whether a library in use has a known security fault
+	@$(BIN)/python -m config.audit
 
 coverage: $(VENV)/installed  ## Run all tests and show which statements and branches they reach
 	@exec $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered $(ARGS)
@@ -69,6 +73,12 @@ docs: $(VENV)/installed  ## Write docs/configuration.md and .env.example anew fr
 
 psql: $(VENV)/installed  ## Open the database
 	@exec $(BIN)/python -m config.run psql
+
+backup: $(VENV)/installed  ## Back up the database into backups/
+	@$(BIN)/python -m config.backup backup
+
+restore: $(VENV)/installed  ## Restore the newest backup, or ARGS="file"; ARGS="--replace" loses what is in the database
+	@$(BIN)/python -m config.backup restore $(ARGS)
 
 reset: $(VENV)/installed  ## Delete the embedded servers' data, with all that is in it
 	@$(BIN)/python -m config.run reset

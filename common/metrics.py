@@ -4,16 +4,62 @@ Counters, added up over gunicorn's processes, at `/metrics` in Prometheus' forma
 
 import ipaddress
 import os
+import re
+import time
+from collections.abc import Iterator
+from functools import cache
 
 from django.conf import settings
+from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
+from prometheus_client.core import GaugeMetricFamily
 from rest_framework.request import Request
 
 from .addresses import client_address
+from .counters import REQUEST_SECONDS, REQUESTS
 from .exceptions import NotFound
 from .health import LiveView
+from .middleware import GetResponse
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+CONNECTIONS = """
+    SELECT coalesce(state, 'starting'), count(*), current_setting('max_connections')::int
+    FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend' GROUP BY 1
+"""
+
+
+class MetricsMiddleware:
+    """
+    Count each request and measure how long it took, by the route that it matched: nobody makes series by asking for what there is not.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        started = time.perf_counter()
+        response = self.get_response(request)
+        route = route_label(request)
+        method = request.method if request.method in METHODS else "other"
+        REQUESTS.labels(method, route, response.status_code).inc()
+        REQUEST_SECONDS.labels(route).observe(time.perf_counter() - started)
+        return response
+
+
+def route_label(request: HttpRequest) -> str:
+    """
+    Return the route that a request matched, such as `/api/v1/user/{username}`, or `unknown`; `static` for all that lies below that path.
+    """
+    if request.resolver_match:
+        return _readable(request.resolver_match.route)
+    return "static" if request.path_info.startswith(settings.STATIC_URL) else "unknown"
+
+
+@cache
+def _readable(route: str) -> str:
+    return "/" + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route).removesuffix("$")
 
 
 class MetricsView(LiveView):
@@ -21,11 +67,36 @@ class MetricsView(LiveView):
     def get(self, request: Request) -> HttpResponse:  # type: ignore[override] # Prometheus' format is not JSON
         if not may_read(request._request):
             raise NotFound
-        registry = REGISTRY
+        registry = CollectorRegistry()
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-            registry = CollectorRegistry()
             multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        else:
+            registry.register(REGISTRY)
+        registry.register(DatabaseCollector())
         return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+class DatabaseCollector:
+    """
+    Ask the database who is connected to it: every process of every server, through whatever pool.
+    """
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        up = GaugeMetricFamily("database_up", "Whether the database answers.")
+        open_ = GaugeMetricFamily("database_connections", "Connections to this database, of all clients.", labels=["state"])
+        limit = GaugeMetricFamily("database_connections_limit", "Connections that the server takes at most.")
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(CONNECTIONS)
+                rows = cursor.fetchall()
+        except DatabaseError:
+            rows = []
+        up.add_metric([], bool(rows))
+        for state, number, highest in rows:
+            open_.add_metric([state], number)
+            limit.samples.clear()
+            limit.add_metric([], highest)
+        yield from (up, open_, limit)
 
 
 def may_read(request: HttpRequest) -> bool:

@@ -15,6 +15,7 @@ from django.utils.cache import add_never_cache_headers, get_conditional_response
 
 from .addresses import client_address
 from .exceptions import RateLimited, ServiceUnavailable
+from .headers import SECURITY_HEADERS
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 logger = structlog.stdlib.get_logger("request")
@@ -47,6 +48,21 @@ class RequestLogMiddleware:
                 user_id=getattr(request, "api_user_id", None),
                 address=client_address(request),
             )
+        return response
+
+
+class SecurityHeadersMiddleware:
+    """
+    Tell browsers what a response may do, also where a middleware further in has refused. What a view says of its own answer stays.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        for name, value in SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)
         return response
 
 

@@ -61,6 +61,8 @@ def default_of(field: FieldInfo) -> str:
         return f"{value.limit}/{value.period}"
     if isinstance(value, bool):
         return str(value).lower()
+    if value is None:
+        return ""
     return ",".join(value) if isinstance(value, list) else str(value)
 
 

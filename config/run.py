@@ -15,16 +15,13 @@ import urllib.request
 import django
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError
-from honcho.manager import Manager
-from psycopg.conninfo import conninfo_to_dict
 
 from . import embedded
+from .database import libpq_variables
 from .env import BASE_DIR, LOCAL_DIR, Environment, load
 
 # What the manager reports when Ctrl-C or SIGTERM ended it.
 STOPPED = (130, 143)
-# What libpq calls the parts of a connection in the environment, where a command line would show the password.
-PSQL_VARIABLES = {"dbname": "PGDATABASE"}
 COMMANDS = (("migrate", "--no-input", "--verbosity=0"), ("create_first_superuser",), ("create_first_tier",))
 
 
@@ -47,6 +44,8 @@ def main() -> None:
     # In a process of its own: this one stays small, and forks.
     if status := subprocess.run([sys.executable, "-m", "config.run", "prepare"], cwd=BASE_DIR, check=False).returncode:
         sys.exit(status)
+
+    from honcho.manager import Manager  # Only here: manage.py imports this module where honcho is not installed.
 
     manager = Manager()
     for name, command in processes(env).items():
@@ -127,8 +126,8 @@ def psql() -> None:
     if lock is not None:
         # psql is the user of the embedded servers from here on.
         os.set_inheritable(lock, True)
-    conninfo = env.database_conninfo() if env.has_database_server else conninfo_to_dict(embedded.addresses(LOCAL_DIR).database_url)
-    variables = {PSQL_VARIABLES.get(name, f"PG{name.upper()}"): str(value) for name, value in conninfo.items()}
+    # Not on the command line, which would show the password.
+    variables = libpq_variables(env, embedded.addresses(LOCAL_DIR))
     os.execve(embedded.binary("psql"), ["psql"], {**os.environ, **variables})  # noqa: S606 - there is no shell in between
 
 

@@ -6,11 +6,11 @@ from datetime import timedelta
 from typing import Any, Literal
 
 import django_stubs_ext
-from psycopg.conninfo import conninfo_to_dict
 
 from common.signing_keys import private_key
 
 from . import embedded
+from .database import database
 from .env import BASE_DIR, LOCAL_DIR, load, local_secret_key
 from .env_types import Rate, mail_server
 from .logs import logging_config
@@ -35,6 +35,7 @@ CORS_ALLOW_HEADERS = ["authorization", "content-type", "idempotency-key", "if-no
 CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After", "ETag", "X-Cache", "RateLimit", "RateLimit-Policy"]
 CORS_EXPOSE_HEADERS += [f"X-RateLimit-{name}" for name in ("Limit", "Remaining", "Reset")]
 TRUSTED_PROXY_COUNT = ENV.trusted_proxy_count
+TRUSTED_PROXY_NETWORKS = ENV.trusted_proxy_networks
 MAX_BODY_BYTES = DATA_UPLOAD_MAX_MEMORY_SIZE = ENV.max_body_bytes
 METRICS_NETWORKS = ENV.metrics_networks
 CLIENT_CACHE_MAX_AGE = ENV.client_cache_max_age
@@ -57,7 +58,9 @@ INSTALLED_APPS = [
     "tasks",
 ]
 MIDDLEWARE = [
+    "common.metrics.MetricsMiddleware",
     "common.middleware.RequestLogMiddleware",
+    "common.middleware.SecurityHeadersMiddleware",
     # Outside of what answers 304, which has to carry its headers too. Without origins there is none, nor a `Vary: Origin`.
     *(["corsheaders.middleware.CorsMiddleware"] if CORS_ALLOWED_ORIGINS else []),
     "common.middleware.RateLimitHeadersMiddleware",
@@ -89,20 +92,7 @@ TEMPLATES = [
     }
 ]
 
-_conninfo = ENV.database_conninfo() if ENV.has_database_server else conninfo_to_dict(EMBEDDED.database_url)
-DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": _conninfo.pop("dbname", ""),
-        "USER": _conninfo.pop("user", ""),
-        "PASSWORD": _conninfo.pop("password", ""),
-        "HOST": _conninfo.pop("host", ""),
-        "PORT": _conninfo.pop("port", ""),
-        "CONN_MAX_AGE": 600,
-        "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"connect_timeout": 3, **_conninfo},
-    }
-}
+DATABASES = {"default": database(ENV, EMBEDDED)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHE_ENABLED = ENV.cache_enabled
@@ -278,7 +268,7 @@ USE_I18N = False
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
-SECURE_REFERRER_POLICY = "same-origin"
+SECURE_REFERRER_POLICY = SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not ENV.is_local
 if not ENV.is_local:
     SECURE_SSL_REDIRECT = True
