@@ -38,7 +38,7 @@ util.write_error = _write_error
 
 bind = f"0.0.0.0:{_env.port}"
 workers = _env.web_concurrency
-worker_class = "gthread"
+worker_class = "config.web_worker.WebWorker"
 # Up to 16 requests of a process wait for a password to be hashed, see accounts/hashers.py; a storm of logins leaves the rest to others.
 threads = _env.password_hash_concurrency + 22
 timeout = 30
