@@ -121,7 +121,9 @@ def proxied(folder: Path, **variables: str) -> Iterator[Nginx]:
     (folder / "nginx.conf").write_text(NGINX_CONF.format(user=user, mime_types=mime_types), encoding="utf-8")
     subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", str(folder / "privkey.pem")]
-    subprocess.run(["openssl", "req", "-x509", *key, "-out", str(nginx.certificate), "-days", "2", *subject], check=True, capture_output=True)
+    subprocess.run(
+        ["openssl", "req", "-x509", *key, "-out", str(nginx.certificate), "-days", "2", *subject], check=True, capture_output=True
+    )
     nginx.render()
     command = ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"), "-g", "daemon off;"]
     with started(command, nginx.log) as process:
@@ -212,7 +214,9 @@ def collect_static() -> None:
 @contextmanager
 def production(folder: Path, *, servers: int = 2, edge: dict[str, str] | None = None, **variables: str) -> Iterator[Production]:
     """
-    Run NGINX, configured by `edge`, before gunicorn servers with production settings and the given variables, on the suite's database and Redis.
+    Run NGINX, configured by `edge`, before gunicorn servers with production settings and the given variables.
+
+    They work on the suite's database and Redis.
     """
     collect_static()
     running = Production(folder, **variables)
@@ -244,5 +248,3 @@ def background(running: Production) -> Iterator[list[Path]]:
             logs.append(log)
         wait_until(lambda: b" ready." in logs[0].read_bytes(), seconds=60, what="the worker")
         yield logs
-
-
