@@ -67,7 +67,7 @@ class Nginx:
             "CACHE_DIRECTORY": str(folder),
             **variables,
         }
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes]
 
     @property
     def tls(self) -> ssl.SSLContext:
@@ -90,18 +90,25 @@ class Nginx:
         Take over other variables, and wait until no process works with the earlier ones.
         """
         assert self.process is not None
-        before = self.workers()
         self.render(**variables)
-        self.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: not before & self.workers(), what="NGINX to reload")
-
-    def workers(self) -> set[str]:
-        assert self.process is not None
-        found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, text=True, check=False)
-        return set(found.stdout.split())
+        hang_up(self.process)
 
     def lines(self) -> list[dict[str, Any]]:
         return json_lines(self.log)
+
+
+def hang_up(process: "subprocess.Popen[bytes]") -> None:
+    """
+    Have a server reload, and wait until none of its earlier workers is left.
+    """
+    before = _children(process)
+    process.send_signal(signal.SIGHUP)
+    wait_until(lambda: not before & _children(process), seconds=60, what="the workers to be replaced")
+
+
+def _children(process: "subprocess.Popen[bytes]") -> set[str]:
+    command = ["ps", "-o", "pid=", "--ppid", str(process.pid)]
+    return set(subprocess.run(command, capture_output=True, text=True, check=False).stdout.split())
 
 
 def json_lines(log: Path) -> list[dict[str, Any]]:
@@ -199,6 +206,15 @@ class Production:
     def web_servers(self) -> str:
         return " ".join(server.address for server in self.servers)
 
+    @contextmanager
+    def web_server(self) -> Iterator[WebServer]:
+        """
+        Run one more web server, which NGINX does not know yet.
+        """
+        server = WebServer(self.folder, self.variables)
+        with server.stack:
+            yield server
+
 
 def collect_static() -> None:
     """
@@ -221,10 +237,7 @@ def production(folder: Path, *, servers: int = 2, edge: dict[str, str] | None = 
     collect_static()
     running = Production(folder, **variables)
     with ExitStack() as stack:
-        for _ in range(servers):
-            server = WebServer(folder, running.variables)
-            stack.callback(server.stack.close)
-            running.servers.append(server)
+        running.servers = [stack.enter_context(running.web_server()) for _ in range(servers)]
         for server in running.servers:
             server.wait_until_ready()
         running.nginx = stack.enter_context(proxied(folder / "nginx", WEB_SERVERS=running.web_servers, **(edge or {})))

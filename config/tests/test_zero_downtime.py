@@ -2,18 +2,16 @@
 What a deployment does to web servers and NGINX, under constant load.
 """
 
-import signal
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from conftest import PASSWORD, wait_until
+from conftest import PASSWORD
 from posts.models import Post
 
 from .load import Load
-from .production import Production, needs_nginx, production
+from .production import Production, hang_up, needs_nginx, production
 
 pytestmark = [needs_nginx, pytest.mark.django_db(transaction=True)]
 
@@ -38,17 +36,10 @@ def assert_nothing_lost(load: Load) -> None:
     assert Post.objects.filter(pk__in=load.acknowledged).count() == len(load.acknowledged) == len(set(load.acknowledged))
 
 
-def children(pid: int) -> set[str]:
-    import subprocess
-    return set(subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False).stdout.split())
-
-
 def test_gunicorn_reloads(running: Production, load: Load) -> None:
     with load:
         for server in running.servers:
-            before = children(server.process.pid)
-            server.process.send_signal(signal.SIGHUP)
-            wait_until(lambda: not before & children(server.process.pid), seconds=60, what="the workers to be replaced")
+            hang_up(server.process)
             load.go_on()
 
     assert_nothing_lost(load)
@@ -85,6 +76,23 @@ def test_web_servers_are_replaced_one_by_one(running: Production, load: Load) ->
             server.restart()
             # NGINX asks it again.
             load.go_on(3)
+
+    assert_nothing_lost(load)
+    assert load.failures("POST") == []
+
+
+def test_new_web_servers_take_over_from_old_ones(running: Production, load: Load) -> None:
+    old = running.web_servers
+    with running.web_server() as new, load:
+        new.wait_until_ready()
+        running.nginx.reload(WEB_SERVERS=new.address)
+        for server in running.servers:
+            server.end()
+        for server in running.servers:
+            server.restart()
+        running.nginx.reload(WEB_SERVERS=old)
+        new.end()
+        load.go_on()
 
     assert_nothing_lost(load)
     assert load.failures("POST") == []
