@@ -130,7 +130,7 @@ def test_more_requests_at_once_than_an_address_may_have_are_429(running: Product
         variables = {
             "WEB_SERVERS": f"127.0.0.1:{silent.getsockname()[1]}",
             "CONNECTIONS_PER_ADDRESS": "2",
-            "TRUSTED_PROXY_NETWORKS": "127.0.0.1",
+            "CDN_NETWORKS": "127.0.0.1",
         }
         with proxied(tmp_path / "nginx", **variables) as nginx:
 

@@ -26,7 +26,7 @@ def running(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> 
     A site behind a CDN, which the tests speak for.
     """
     variables = {"WEB_CONCURRENCY": "1", "TRUSTED_PROXY_COUNT": "2", "METRICS_NETWORKS": "127.0.0.0/8,192.0.2.0/24"}
-    edge = {"TRUSTED_PROXY_NETWORKS": "127.0.0.1, 198.51.100.0/24", "METRICS_NETWORKS": variables["METRICS_NETWORKS"]}
+    edge = {"CDN_NETWORKS": "127.0.0.1, 198.51.100.0/24", "METRICS_NETWORKS": variables["METRICS_NETWORKS"]}
     with production(tmp_path_factory.mktemp("networks"), servers=1, edge=edge, **variables) as running:
         yield running
 
@@ -62,7 +62,7 @@ def test_the_address_behind_a_cdn_is_the_one_it_appended(running: Production, fo
 
 @needs_nginx
 def test_who_comes_past_the_cdn_is_not_believed(running: Production, tmp_path: Path) -> None:
-    with proxied(tmp_path / "nginx", WEB_SERVERS=running.web_servers, TRUSTED_PROXY_NETWORKS="198.51.100.0/24") as nginx:
+    with proxied(tmp_path / "nginx", WEB_SERVERS=running.web_servers, CDN_NETWORKS="198.51.100.0/24") as nginx:
         forged = {"X-Forwarded-For": "192.0.2.7, 203.0.113.9", "X-Forwarded-Proto": "http"}
 
         assert addresses_seen(nginx, running, **forged) == ("127.0.0.1", "127.0.0.1")
@@ -84,7 +84,7 @@ def test_the_scheme_behind_a_cdn_is_the_one_it_names(running: Production) -> Non
 
 @needs_nginx
 def test_tls_may_end_elsewhere(running: Production, tmp_path: Path) -> None:
-    variables = {"WEB_SERVERS": running.web_servers, "TLS": "off", "TRUSTED_PROXY_NETWORKS": "127.0.0.1"}
+    variables = {"WEB_SERVERS": running.web_servers, "TLS": "off", "CDN_NETWORKS": "127.0.0.1"}
     with proxied(tmp_path / "nginx", **variables) as nginx:
         secure = requests.get(f"{nginx.plain_url}/api/v1/users", headers={"X-Forwarded-Proto": "https"}, allow_redirects=False, timeout=10)
         plain = requests.get(f"{nginx.plain_url}/api/v1/users", allow_redirects=False, timeout=10)
@@ -105,7 +105,7 @@ def test_metrics_are_told_to_some_networks(running: Production, address: str, st
 
 @needs_nginx
 def test_the_admin_opens_to_its_networks(running: Production, tmp_path: Path) -> None:
-    variables = {"WEB_SERVERS": running.web_servers, "TRUSTED_PROXY_NETWORKS": "127.0.0.1", "ADMIN_NETWORKS": "192.0.2.0/24"}
+    variables = {"WEB_SERVERS": running.web_servers, "CDN_NETWORKS": "127.0.0.1", "ADMIN_NETWORKS": "192.0.2.0/24"}
     with proxied(tmp_path / "nginx", **variables) as nginx:
         statuses = [
             nginx.session().get(f"{nginx.url}/admin/login/", headers={"X-Forwarded-For": address}, timeout=10).status_code

@@ -65,7 +65,7 @@ def test_the_syntax_is_that_of_the_version(tmp_path: Path, version: str, listen:
     ("variables", "message"),
     [
         ({"TLS": "perhaps"}, "TLS is neither on nor off."),
-        ({"TLS": "off"}, "TLS=off needs TRUSTED_PROXY_NETWORKS"),
+        ({"TLS": "off"}, "TLS=off needs CDN_NETWORKS"),
         ({"MAX_BODY_BYTES": "1m"}, "MAX_BODY_BYTES is no number."),
     ],
 )
@@ -89,7 +89,7 @@ def test_the_timeouts_outlast_those_of_gunicorn(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not shutil.which("envsubst"), reason="Needs the package gettext-base.")
 def test_the_official_image_fills_in_the_same(tmp_path: Path) -> None:
-    variables = {"WEB_SERVERS": "web1:8000 web2:8000", "TRUSTED_PROXY_NETWORKS": "192.0.2.0/24"}
+    variables = {"WEB_SERVERS": "web1:8000 web2:8000", "CDN_NETWORKS": "192.0.2.0/24"}
     by_hand = render(tmp_path, **variables)
     script = """
         . nginx/15-settings.envsh
@@ -103,7 +103,7 @@ def test_the_official_image_fills_in_the_same(tmp_path: Path) -> None:
         "PATH": os.environ["PATH"],
         "NGINX_VERSION": "1.22.1",
         "WEB_SERVERS": "web1:8000 web2:8000",
-        "TRUSTED_PROXY_NETWORKS": "192.0.2.0/24",
+        "CDN_NETWORKS": "192.0.2.0/24",
     }
     output = subprocess.run(["sh", "-euc", script], cwd=BASE_DIR, env=environment, capture_output=True, text=True, check=True).stdout
 
