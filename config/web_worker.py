@@ -9,25 +9,33 @@ from gunicorn.workers.gthread import ThreadWorker
 
 class WebWorker(ThreadWorker):
     """
-    Serve in threads, and on stopping take what has connected already before the listening socket closes.
+    Serve in threads, and on stopping take what has connected already before the listening sockets close.
 
-    gunicorn's own worker stops accepting at once but keeps its socket until its last connection is done. What connects meanwhile waits in
-    the kernel and is reset in the end, and a POST that was reset must not be sent again. Here the queue is emptied and the socket closed at
-    once: who comes later is refused, so that a proxy asks the next server, or meets the worker that takes over.
+    gunicorn's own worker stops accepting at once but keeps its sockets until its last connection is done. What connects meanwhile waits in
+    the kernel and is reset in the end, and a POST that was reset must not be sent again. Here the queue is emptied and the sockets are
+    closed at once: who comes later is refused, so that a proxy asks the next server, or meets the worker that takes over.
     """
 
     sockets: list[Any]
+    # Those of other workers that this process was forked with: while one process has a socket open, the kernel lets clients connect to it.
+    inherited: tuple[Any, ...] = ()
+    has_left = False
 
     def set_accept_enabled(self, enabled: bool) -> None:
         super().set_accept_enabled(enabled)
         if not self.alive:
             self._leave()
 
+    def accept(self, listener: Any) -> None:
+        if not self.has_left:
+            super().accept(listener)
+
     def _leave(self) -> None:
-        for listener in self.sockets:
+        for listener in {*self.sockets, *self.inherited}:
             connections = -1
             while connections < self.nr_conns:
                 connections = self.nr_conns
                 self.accept(listener)
             listener.close()
+        self.has_left = True
         self.sockets = []

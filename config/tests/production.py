@@ -97,6 +97,13 @@ class Nginx:
         return json_lines(self.log)
 
 
+def make_certificate(folder: Path) -> None:
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", str(folder / "privkey.pem")]
+    command = ["openssl", "req", "-x509", *key, "-out", str(folder / "fullchain.pem"), "-days", "2", *subject]
+    subprocess.run(command, check=True, capture_output=True)
+
+
 def hang_up(process: "subprocess.Popen[bytes]") -> None:
     """
     Have a server reload, and wait until none of its earlier workers is left.
@@ -126,11 +133,7 @@ def proxied(folder: Path, **variables: str) -> Iterator[Nginx]:
     # Its processes would otherwise give up root, and with it the way to this folder.
     user = "user root;" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(NGINX_CONF.format(user=user, mime_types=mime_types), encoding="utf-8")
-    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", str(folder / "privkey.pem")]
-    subprocess.run(
-        ["openssl", "req", "-x509", *key, "-out", str(nginx.certificate), "-days", "2", *subject], check=True, capture_output=True
-    )
+    make_certificate(folder)
     nginx.render()
     command = ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"), "-g", "daemon off;"]
     with started(command, nginx.log) as process:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import BASE_DIR
+from conftest import BASE_DIR, free_port
+
+from .production import make_certificate, needs_nginx
 
 TEMPLATES = BASE_DIR / "nginx" / "templates"
 
@@ -108,3 +110,26 @@ def test_the_official_image_fills_in_the_same(tmp_path: Path) -> None:
     output = subprocess.run(["sh", "-euc", script], cwd=BASE_DIR, env=environment, capture_output=True, text=True, check=True).stdout
 
     assert dict(part.split("\n", 1) for part in output.split("--- ")[1:]) == by_hand
+
+
+@needs_nginx
+def test_debians_own_configuration_takes_it_in(tmp_path: Path) -> None:
+    own = Path("/etc/nginx/nginx.conf").read_text(encoding="utf-8")
+    (tmp_path / "nginx.conf").write_text(
+        own.replace("/etc/nginx/conf.d", "conf.d").replace("/run/nginx.pid", "nginx.pid"), encoding="utf-8"
+    )
+    (tmp_path / "conf.d").mkdir()
+    make_certificate(tmp_path)
+    listen = {name: f"127.0.0.1:{free_port()}" for name in ("HTTP_LISTEN", "HTTPS_LISTEN")}
+    paths = {
+        "ACCESS_LOG": str(tmp_path / "access.log"),
+        "CACHE_DIRECTORY": str(tmp_path),
+        "TLS_CERTIFICATE": str(tmp_path / "fullchain.pem"),
+        "TLS_CERTIFICATE_KEY": str(tmp_path / "privkey.pem"),
+    }
+    render(tmp_path / "conf.d", WEB_SERVERS="127.0.0.1:8000", **listen, **paths)
+
+    tried = subprocess.run(["nginx", "-t", "-c", str(tmp_path / "nginx.conf")], capture_output=True, text=True, check=False)
+
+    assert "test is successful" in tried.stderr, tried.stderr
+    assert "[warn]" not in tried.stderr.replace('[warn] the "user" directive', "")
