@@ -81,8 +81,9 @@ REFUSALS = {
     "a host that is none": (b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400, "Bad request."),
     "two lengths": (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nx", 400, "Bad request."),
     "a coding that is none": (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: x\r\n\r\n", 501, "Not implemented."),
-    "a NUL in the path": (b"GET /%00 HTTP/1.1\r\n" + HOST + b"\r\n", 400, "Bad request."),
-    "a path above the root": (b"GET /../x HTTP/1.1\r\n" + HOST + b"\r\n", 400, "Bad request."),
+    "a NUL in the path": (b"GET /api/v1/user/%00 HTTP/1.1\r\n" + HOST + b"\r\n", 404, "Not found."),
+    "a path that is badly coded": (b"GET /api/v1/user/%zz HTTP/1.1\r\n" + HOST + b"\r\n", 400, "Bad request."),
+    "a path above the root": (b"GET /../x HTTP/1.1\r\n" + HOST + b"\r\n", 404, "Not found."),
     "a page of NGINX's own": (b"GET /.error HTTP/1.1\r\n" + HOST + b"\r\n", 404, "Not found."),
 }
 
