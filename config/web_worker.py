@@ -4,7 +4,38 @@ The gunicorn worker that loses nothing when it stops.
 
 from typing import Any
 
+from gunicorn.http import wsgi
 from gunicorn.workers.gthread import ThreadWorker
+
+
+class _Buffer(bytearray):
+    sendall = bytearray.extend
+
+
+class WholeResponse(wsgi.Response):
+    """
+    Send the head of a response together with the beginning of its body.
+
+    gunicorn sends them one after the other. Killed in between, it leaves a proxy with a head and no body, which cannot be taken back;
+    killed before, with nothing, so that the request may go to the next server.
+    """
+
+    sock: Any
+
+    def write(self, arg: bytes) -> None:
+        if self.headers_sent:
+            super().write(arg)
+            return
+        connection, self.sock = self.sock, _Buffer()
+        try:
+            super().write(arg)
+        finally:
+            whole, self.sock = self.sock, connection
+            connection.sendall(whole)
+
+
+# What gunicorn makes responses of, unless a protocol brings its own.
+wsgi.Response = WholeResponse
 
 
 class WebWorker(ThreadWorker):
