@@ -94,7 +94,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     Begin with what takes longest, so that no process is left alone with it at the end.
     """
-    items.sort(key=lambda item: item.path.name not in ("test_run.py", "test_faults.py", "test_embedded.py", "test_env.py", "test_races.py"))
+    longest = {f"test_{name}.py" for name in ("zero_downtime", "run", "faults", "embedded", "env", "races", "production", "edge_networks")}
+    items.sort(key=lambda item: item.path.name not in longest)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -64,7 +64,7 @@ def _is_harmless(record: logging.LogRecord) -> bool:
 
 bind = f"0.0.0.0:{_env.port}"
 workers = _env.web_concurrency or worker_count()
-worker_class = "gthread"
+worker_class = "config.web_worker.WebWorker"
 threads = _env.web_threads
 # What is loaded is shared by all workers, and a new one starts in no time. Code that is to be loaded anew must not be loaded before.
 preload_app = "--reload" not in sys.argv

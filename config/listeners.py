@@ -20,8 +20,6 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
 LOOK_SECONDS = 0.05
-# How long a worker that is told to stop still answers who comes: after a reload its successors do, before an end a proxy has to notice.
-LAST_CALL_SECONDS = 1.0
 
 _number = 0
 
@@ -77,15 +75,14 @@ def look_after(worker: Worker, listeners: list[Any]) -> None:
     """
     Answer in this worker, from now on, what waits at any of the sockets for longer than its own worker should take.
     """
+    worker.inherited = tuple(listeners)
     threading.Thread(target=_look, args=(worker, listeners), daemon=True, name="listeners").start()
 
 
 def _look(worker: Worker, listeners: list[Any]) -> None:
     by_descriptor = {listener.fileno(): listener for listener in listeners}
     others = select.poll()
-    everyone = select.poll()
     for descriptor, listener in by_descriptor.items():
-        everyone.register(descriptor, select.POLLIN)
         if listener not in worker.sockets:
             others.register(descriptor, select.POLLIN)
 
@@ -98,10 +95,6 @@ def _look(worker: Worker, listeners: list[Any]) -> None:
     while worker.alive:
         time.sleep(LOOK_SECONDS)
         answer(others)
-    until = time.monotonic() + LAST_CALL_SECONDS
-    while time.monotonic() < until:
-        answer(everyone)
-        time.sleep(LOOK_SECONDS / 10)
 
 
 def _address(listener: Any) -> str:
