@@ -15,7 +15,6 @@ import urllib.request
 import django
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError
-from honcho.manager import Manager
 from psycopg.conninfo import conninfo_to_dict
 
 from . import embedded
@@ -41,6 +40,8 @@ def start_embedded_servers(env: Environment | None = None) -> None:
 
 
 def main() -> None:
+    from honcho.manager import Manager  # A tool for development: manage.py imports this module where honcho is not installed.
+
     env = load()
     require_free_port(env.port)
     start_embedded_servers(env)
