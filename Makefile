@@ -76,7 +76,7 @@ docs: $(VENV)/installed  ## Write docs/configuration.md and .env.example anew fr
 	@$(BIN)/python -m config.env_docs
 
 env:  ## Write docker/.env and docker/secrets/ for a deployment (DOMAIN=api.example.com, REDIS=one or three)
-	@$(or $(PYTHON),python3) docker/write_env.py "$(DOMAIN)" "$(REDIS)"
+	@$(or $(PYTHON),python3) docker/write_env.py -- "$(DOMAIN)" "$(REDIS)"
 
 psql: $(VENV)/installed  ## Open the database
 	@exec $(BIN)/python -m config.run psql

@@ -88,17 +88,15 @@ def secret_values() -> dict[str, str]:
     Return the content of each secret file, all of them new; a mail server is nothing that could be made up.
     """
     redis = secrets.token_urlsafe(32)
-    urls = {
-        name: f"redis://:{redis}@redis-{name.replace('_', '-')}:6379/{number}"
-        for number, name in enumerate(("cache", "rate_limit", "queue"))
-    }
+    servers = ("cache", "rate_limit", "queue")
+    urls = {f"redis_{name}_url": f"redis://:{redis}@redis-{name.replace('_', '-')}:6379/{servers.index(name)}" for name in servers}
     return {
         "secret_key": secrets.token_urlsafe(50),
         "postgres_password": secrets.token_urlsafe(32),
         "admin_password": secrets.token_urlsafe(16),
         "redis_password": redis,
         "redis.conf": f"requirepass {redis}\n",
-        **{f"redis_{name}_url": url for name, url in urls.items()},
+        **urls,
         "email_url": "",
     }
 
