@@ -26,14 +26,13 @@ DOMAIN={domain}
 ALLOWED_HOSTS={domain}
 HTTP_PORT=80
 HTTPS_PORT=443
-# How many proxies append to X-Forwarded-For: NGINX alone, or 2 where one more stands in front, which TRUSTED_PROXY_NETWORKS then names.
+# How many proxies append to X-Forwarded-For: NGINX alone, or 2 where a CDN stands in front, whose networks are then named.
 TRUSTED_PROXY_COUNT=1
-TRUSTED_PROXY_NETWORKS=
+CDN_NETWORKS=
 
-# How much of what runs here.
+# How many web servers, and how many processes for tasks.
 WEB_REPLICAS=2
-WORKER_REPLICAS=1
-WORKER_CONCURRENCY=2
+TASK_PROCESSES=2
 # three-redis: one each for cache, limits and queue; one-redis: one for all, in less memory.
 COMPOSE_PROFILES={redis}-redis
 

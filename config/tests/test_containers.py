@@ -2,14 +2,12 @@
 Each command of the Dockerfile and of docker/compose.yaml, run as it stands.
 """
 
-import os
 import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
@@ -18,7 +16,7 @@ import requests
 from conftest import wait_until
 
 from .compose import is_let_in
-from .containers import SERVERS, Deployment, arguments, secrets_of
+from .containers import REDIS, SERVERS, Deployment, arguments, secrets_of
 
 HEADERS = {"Host": "api.example.com", "X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.7"}
 REQUIRED = ("SECRET_KEY_FILE", "ALLOWED_HOSTS", "REDIS_CACHE_URL_FILE", "REDIS_RATE_LIMIT_URL_FILE", "REDIS_QUEUE_URL_FILE")
@@ -30,27 +28,14 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def database_url() -> Iterator[str]:
-    """
-    A new database beside the suite's own, with nothing in it.
-    """
-    parts = urlsplit(os.environ["DATABASE_URL"])
-    name = f"{parts.path[1:]}_docker"
-    with psycopg.connect(urlunsplit(parts._replace(path="/postgres")), autocommit=True) as connection:
-        for statement in (f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', f'CREATE DATABASE "{name}"'):
-            connection.execute(statement.encode())
-        yield urlunsplit(parts._replace(path=f"/{name}"))
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
-
-
-@pytest.fixture(scope="module")
-def deployment(database_url: str) -> Iterator[Deployment]:
+def deployment() -> Iterator[Deployment]:
     """
     A machine on which everything has run that runs once.
     """
-    # A short path outside of pytest's own folder: sockets and `nobody` need it.
-    deployment = Deployment(Path(tempfile.mkdtemp(prefix="deployment-")), database_url)
+    # Outside of pytest's own folder, which PostgreSQL's account may not enter.
+    deployment = Deployment(Path(tempfile.mkdtemp(prefix="deployment-")))
     try:
+        deployment.running("postgres")
         deployment.outputs = [deployment.run(name) for name in ONCE]  # type: ignore[attr-defined]
         yield deployment
     finally:
@@ -121,7 +106,22 @@ def test_the_web_server_reaches_every_server(web: str) -> None:
     assert set(ready.values()) == {"ok"}
 
 
-@pytest.mark.parametrize("name", SERVERS)
+def test_the_database_asks_for_the_password_and_sorts_as_local_mode_does(deployment: Deployment) -> None:
+    deployment.running("postgres")
+    secret = (deployment.folder / "secrets/postgres_password").read_text()
+    address = f"host=127.0.0.1 port={deployment.ports['postgres']} user=app dbname=app"
+
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(address, password="guessed")
+    with psycopg.connect(address, password=secret) as connection:
+        row = connection.execute(
+            "SELECT datlocprovider, datlocale, current_setting('max_connections') FROM pg_database WHERE datname = 'app'"
+        )
+
+        assert row.fetchone() == ("b", "C.UTF-8", "200")
+
+
+@pytest.mark.parametrize("name", REDIS)
 def test_no_redis_answers_without_the_password(deployment: Deployment, name: str) -> None:
     deployment.running(name)
 
@@ -184,8 +184,8 @@ def test_the_web_server_refuses_to_start_without(deployment: Deployment, variabl
     assert variable.removesuffix("_FILE") in said
 
 
-def test_the_web_server_refuses_to_start_without_a_database(deployment: Deployment) -> None:
-    status, said = deployment.run("web", DATABASE_URL="", POSTGRES_PASSWORD_FILE="")
+def test_the_web_server_refuses_to_start_without_the_password_of_the_database(deployment: Deployment) -> None:
+    status, said = deployment.run("web", POSTGRES_PASSWORD_FILE="")
 
     assert status != 0
     assert "POSTGRES_PASSWORD" in said
