@@ -1,11 +1,14 @@
 # `make run` and `make test` do all their set-up themselves; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz clients lint format format-check types migrations-check deploy-check schema-check audit coverage lock docs psql backup restore reset
+.PHONY: help run test fuzz clients lint format format-check types migrations-check deploy-check docker-check schema-check audit coverage lock docs env psql backup restore reset
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# For `make env`: the host name of the site, and whether one Redis or three serve cache, limits and queue.
+DOMAIN ?=
+REDIS ?= three
 # How many processes run the tests; much of their time they wait for servers.
 PROCESSES ?= 3
 
@@ -55,6 +58,11 @@ deploy-check: $(VENV)/installed  ## Run Django's deployment check with a product
 	  DATABASE_URL=postgresql://app:password@db/app REDIS_CACHE_URL=redis://redis/0 REDIS_RATE_LIMIT_URL=redis://redis/1 REDIS_QUEUE_URL=redis://redis/2 \
 	  $(BIN)/python manage.py check --deploy --fail-level WARNING
 
+docker-check: $(VENV)/installed  ## Look for mistakes in the Dockerfile, the compose files and the shell scripts
+	@$(BIN)/hadolint docker/Dockerfile
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker/compose.yaml docker/compose.dev.yaml
+	@$(BIN)/shellcheck docker/*.sh .ci/run
+
 schema-check: $(VENV)/installed  ## Validate the OpenAPI description
 	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 
@@ -70,6 +78,9 @@ lock: $(VENV)/installed  ## Compile pyproject.toml into both requirements files 
 
 docs: $(VENV)/installed  ## Write docs/configuration.md and .env.example anew from config/env.py
 	@$(BIN)/python -m config.env_docs
+
+env:  ## Write docker/.env and docker/secrets/ for a deployment (DOMAIN=api.example.com, REDIS=one or three)
+	@$(or $(PYTHON),python3) docker/write_env.py -- "$(DOMAIN)" "$(REDIS)"
 
 psql: $(VENV)/installed  ## Open the database
 	@exec $(BIN)/python -m config.run psql

