@@ -48,7 +48,20 @@ def store(folder: Path, name: str = "Valkey 9", *options: str, port: int = 0) ->
     Run a server that keeps nothing on disk, on a free port unless one is named.
     """
     port = port or free_port()
-    command = [program(name), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(folder), *options]
+    command = [
+        program(name),
+        "--port",
+        str(port),
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+        "--dir",
+        str(folder),
+        *options,
+    ]
     with started(command, folder / f"store-{port}.log") as process:
         wait_until(lambda: answers(port), what=name)
         server = Store(port, process.pid)

@@ -17,7 +17,7 @@ from common.tests.concurrency import in_thread
 from conftest import PASSWORD, Server, served
 
 from . import doors
-from .consistency import History, Read, Viewer
+from .consistency import Read, Viewer
 from .owners import DOORS, Owner
 
 OWNERS = 4
