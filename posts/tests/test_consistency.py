@@ -116,8 +116,8 @@ def servers(admin: Any, tmp_path: Path) -> Iterator[list[Server]]:
 
 @pytest.mark.parametrize("steps", [2000, pytest.param(10_000, marks=pytest.mark.soak)])
 def test_every_read_agrees_with_the_database(servers: list[Server], steps: int, request: pytest.FixtureRequest) -> None:
-    seed = request.config.getoption("randomly_seed")
-    print(f"{steps} steps; the same decisions again with -p randomly -p no:xdist --randomly-seed={seed}")
+    seed = request.config.getoption("randomly_seed", 0)
+    print(f"{steps} steps; the same decisions again with --randomly-seed={seed}")
     login = requests.post(f"{servers[0].api}/login", json={"username": "admin", "password": PASSWORD}, timeout=30)
     superuser = login.json()["access_token"]
     owners = [Owner(number, servers, random.Random(f"{seed}/{number}"), superuser) for number in range(OWNERS)]
