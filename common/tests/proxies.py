@@ -16,13 +16,13 @@ class Proxy:
     """
     A TCP proxy on loopback in front of the Redis at `url`; `url` of the proxy itself is what a process is told.
 
-    `commands` counts what was sent to Redis, a pipeline as one.
+    `connections` counts those that were taken, `commands` what was sent to Redis, a pipeline as one.
     """
 
     def __init__(self, url: str) -> None:
         self.target: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
         self.delay = 0.0
-        self.commands = 0
+        self.connections = self.commands = 0
         # Set while a chunk for Redis waits in a line that is held.
         self.is_holding = threading.Event()
         self._flows = threading.Event()
@@ -74,6 +74,7 @@ class Proxy:
         with suppress(OSError):
             while True:
                 client, _ = listener.accept()
+                self.connections += 1
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 try:
                     redis = self._connect()

@@ -1,16 +1,19 @@
 """
-The cache's Redis slow, cut off and gone at the worst moment of a read or a write: real servers, real processes, a line that a test holds up.
+The worst moments of a read and of a write: real processes, killed for real, and a line to Redis that a test holds up.
 """
 
 import os
+import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import requests
 from django.db import connection, transaction
+from redis import Redis
+from rest_framework.test import APIClient
 
+from common.models import PendingInvalidation
 from common.tests.concurrency import in_background, waiting
 from common.tests.proxies import Proxy, proxied
 from conftest import PASSWORD, Server, wait_until
@@ -19,10 +22,10 @@ from ..models import Post
 from .factories import make_post
 
 pytestmark = pytest.mark.django_db(transaction=True)
-# How long an answer may be stale once Redis can be reached again, and how long a writer that died keeps answers out of the cache.
+# For so long an answer may be stale that could not be invalidated at once, and a writer that died keeps answers out of the cache.
 BOUND_SECONDS = 10
-# Long enough that a line that is held does not look like an outage.
-PATIENT = {"CACHE_TIMEOUT_MS": "15000"}
+# Longer than any line is held here: a test decides when a reader or a writer goes on.
+PATIENT = {"CACHE_TIMEOUT_MS": "10000", "WEB_CONCURRENCY": "1"}
 
 
 @pytest.fixture
@@ -36,89 +39,209 @@ def post(alice: Any) -> Post:
     return make_post(alice)
 
 
-def read(server: Server, path: str) -> requests.Response:
-    return requests.get(f"{server.api}/{path}", timeout=30)
+def shown(server: Server, post: Post) -> tuple[str, str]:
+    """
+    Return how the cache answered, and the title.
+    """
+    response = requests.get(f"{server.api}/alice/post/{post.pk}", timeout=30)
+    return response.headers["X-Cache"], response.json()["title"]
 
 
-def title(server: Server, post: Post) -> str:
-    return str(read(server, f"alice/post/{post.pk}").json()["title"])
-
-
-def writer_for(server: Server) -> Callable[..., requests.Response]:
+def writer_at(server: Server) -> Callable[[Post, str], int]:
     login = requests.post(f"{server.api}/login", json={"username": "alice", "password": PASSWORD}, timeout=30)
     headers = {"Authorization": f"Bearer {login.json()['access_token']}"}
 
-    def patch(post: Post, title: str) -> requests.Response:
-        return requests.patch(f"{server.api}/alice/post/{post.pk}", json={"title": title}, headers=headers, timeout=30)
+    def retitle(post: Post, title: str) -> int:
+        url = f"{server.api}/alice/post/{post.pk}"
+        return requests.patch(url, json={"title": title}, headers=headers, timeout=30).status_code
 
-    return patch
-
-
-def fill(server: Server, post: Post) -> None:
-    assert [read(server, f"alice/post/{post.pk}").headers["X-Cache"] for _ in range(2)] == ["miss", "hit"]
+    return retitle
 
 
 def stored_title(post: Post) -> str:
     return Post.objects.values_list("title", flat=True).get(pk=post.pk)
 
 
-@contextmanager
-def row_held(post: Post) -> Iterator[None]:
+def until_hit(server: Server, post: Post) -> set[str]:
     """
-    Lock the post's row, so that a write waits between its mark and its commit.
+    Read until the cache answers, and return every title that was shown on the way.
     """
-    with transaction.atomic():
-        Post.objects.select_for_update().get(pk=post.pk)
-        yield
+    titles = set()
+
+    def is_hit() -> bool:
+        result, title = shown(server, post)
+        titles.add(title)
+        return result == "hit"
+
+    wait_until(is_hit, seconds=BOUND_SECONDS + 2, what="a hit")
+    return titles
 
 
-class TestLateReader:
-    def test_an_answer_that_a_write_overtook_is_stored_too_late_to_be_served(
-        self, serve: Callable[..., Server], proxy: Proxy, post: Post
-    ) -> None:
-        slow, fast = serve(REDIS_CACHE_URL=proxy.url, WEB_CONCURRENCY="1", **PATIENT), serve(WEB_CONCURRENCY="1")
-        patch = writer_for(fast)
-        # What is stored is the answer itself, so the line is held when the answer is on its way to Redis.
+class TestSlowReader:
+    def test_what_a_write_overtook_is_not_served(self, serve: Callable[..., Server], proxy: Proxy, post: Post) -> None:
+        slow, fast = serve(REDIS_CACHE_URL=proxy.url, **PATIENT), serve(WEB_CONCURRENCY="1")
+        retitle = writer_at(fast)
+        # The answer itself is what it sends to be stored.
         proxy.hold_at(b'"title":"Hello"')
 
-        with in_background(lambda: title(slow, post)) as early:
+        with in_background(lambda: shown(slow, post)) as early:
             assert proxy.is_holding.wait(10)
-            assert patch(post, "New").status_code == 200
+            assert retitle(post, "New") == 200
             proxy.release()
+            assert early.result(30)[1] == "Hello"
 
-            assert early.result(30) == "Hello"
-        assert [title(fast, post) for _ in range(2)] == ["New", "New"]
+        assert until_hit(fast, post) == {"New"}
 
-    def test_a_reader_that_gave_up_cannot_store_it_later_either(self, serve: Callable[..., Server], proxy: Proxy, post: Post) -> None:
-        slow, fast = serve(REDIS_CACHE_URL=proxy.url, WEB_CONCURRENCY="1"), serve(WEB_CONCURRENCY="1")
-        patch = writer_for(fast)
+    def test_what_it_gave_up_to_store_is_not_served_when_it_arrives(self, serve: Callable[..., Server], proxy: Proxy, post: Post) -> None:
+        slow, fast = serve(REDIS_CACHE_URL=proxy.url, WEB_CONCURRENCY="1", CACHE_TIMEOUT_MS="200"), serve(WEB_CONCURRENCY="1")
+        retitle = writer_at(fast)
         proxy.hold_at(b'"title":"Hello"')
 
-        # It waits for CACHE_TIMEOUT_MS alone and answers; the command still waits in the line.
-        assert title(slow, post) == "Hello"
-        assert patch(post, "New").status_code == 200
+        assert shown(slow, post) == ("off", "Hello")
+        assert retitle(post, "New") == 200
         proxy.release()
-        wait_until(lambda: title(slow, post) == "New", what="the new title")
 
-        assert [title(fast, post) for _ in range(3)] == ["New"] * 3
+        assert until_hit(slow, post) == until_hit(fast, post) == {"New"}
 
-    def test_an_answer_read_partly_before_a_rename_is_not_served_after(self, serve: Callable[..., Server], post: Post) -> None:
-        server = serve(WEB_CONCURRENCY="2")
-        with transaction.atomic():
-            # The reader has found alice and waits for her posts.
-            with connection.cursor() as cursor:
+    def test_what_it_read_in_part_before_a_rename_is_not_served(self, serve: Callable[..., Server], post: Post) -> None:
+        server = serve(WEB_CONCURRENCY="1")
+
+        with in_background(lambda: requests.get(f"{server.api}/alice/posts", timeout=30)) as early:
+            with transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute("LOCK TABLE posts_post IN ACCESS EXCLUSIVE MODE")
-            with in_background(lambda: read(server, "alice/posts")) as early:
-                wait_until(waiting, what="the reader to meet the lock")
-                rename(post.author, "alicia")
-                transaction.set_rollback(False)
-                finish = early
-                connection.commit() if False else None
-        finish.result(30)
+                wait_until(waiting, what="the reader, who has found alice, to ask for her posts")
+                post.author.username = "alicia"
+                post.author.save()
+            assert early.result(30).status_code == 200
 
-        assert read(server, "alice/posts").status_code == 404
+        assert [requests.get(f"{server.api}/{name}/posts", timeout=30).status_code for name in ("alice", "alicia")] == [404, 200]
 
 
-def rename(user: Any, username: str) -> None:
-    user.username = username
-    user.save()
+class TestWriterThatDies:
+    def test_between_its_commit_and_the_invalidation(self, serve: Callable[..., Server], proxy: Proxy, post: Post) -> None:
+        doomed, server = serve(REDIS_CACHE_URL=proxy.url, **PATIENT), serve(WEB_CONCURRENCY="1")
+        retitle = writer_at(doomed)
+        assert until_hit(server, post) == {"Hello"}
+
+        with in_background(lambda: retitle(post, "New")):
+            with transaction.atomic():
+                Post.objects.select_for_update().get(pk=post.pk)
+                wait_until(waiting, what="the writer, who has set its mark, to meet the lock")
+                proxy.hold()
+            wait_until(lambda: stored_title(post) == "New", what="the commit")
+            os.killpg(doomed.process.pid, signal.SIGKILL)
+
+        assert shown(server, post) == ("off", "New")
+        assert until_hit(server, post) == {"New"}
+
+    def test_while_redis_was_away(self, serve: Callable[..., Server], start_worker: Callable[..., Any], proxy: Proxy, post: Post) -> None:
+        doomed, server = serve(REDIS_CACHE_URL=proxy.url, WEB_CONCURRENCY="1"), serve(WEB_CONCURRENCY="1")
+        start_worker(beat=True)
+        retitle = writer_at(doomed)
+        assert until_hit(server, post) == {"Hello"}
+
+        proxy.cut()
+        assert retitle(post, "New") == 200
+        os.killpg(doomed.process.pid, signal.SIGKILL)
+        assert PendingInvalidation.objects.exists()
+
+        wait_until(lambda: shown(server, post)[1] == "New", seconds=BOUND_SECONDS, what="the new title")
+        wait_until(lambda: not PendingInvalidation.objects.exists(), seconds=BOUND_SECONDS, what="the rows to go")
+        assert until_hit(server, post) == {"New"}
+
+    def test_before_its_commit(self, serve: Callable[..., Server], proxy: Proxy, post: Post) -> None:
+        doomed, server = serve(REDIS_CACHE_URL=proxy.url, **PATIENT), serve(WEB_CONCURRENCY="1")
+        retitle = writer_at(doomed)
+
+        with in_background(lambda: retitle(post, "New")), transaction.atomic():
+            Post.objects.select_for_update().get(pk=post.pk)
+            wait_until(waiting, what="the writer to meet the lock")
+            os.killpg(doomed.process.pid, signal.SIGKILL)
+
+        # What it wrote was never committed.
+        assert until_hit(server, post) == {"Hello"}
+
+    def test_while_another_one_goes_on(self, serve: Callable[..., Server], proxy: Proxy, post: Post) -> None:
+        doomed, server = serve(REDIS_CACHE_URL=proxy.url, **PATIENT), serve(WEB_CONCURRENCY="1")
+        retitle, retitle_too = writer_at(doomed), writer_at(server)
+        other = make_post(post.author, title="Other")
+        assert until_hit(server, post) == {"Hello"}
+
+        with in_background(lambda: retitle(post, "New")):
+            with transaction.atomic():
+                Post.objects.select_for_update().get(pk=post.pk)
+                wait_until(waiting, what="the writer to meet the lock")
+                proxy.hold()
+            wait_until(lambda: stored_title(post) == "New", what="the commit")
+            # It marks and renews the same prefix, and must leave the mark of the one that is still in flight.
+            assert retitle_too(other, "Newer") == 200
+            os.killpg(doomed.process.pid, signal.SIGKILL)
+
+        assert shown(server, post) == ("off", "New")
+        assert until_hit(server, post) == {"New"}
+
+
+class TestEviction:
+    """
+    Any one key of the cache may be lost at any time.
+    """
+
+    @pytest.fixture
+    def redis(self) -> Iterator[Redis]:
+        redis = Redis.from_url(os.environ["REDIS_CACHE_URL"])
+        yield redis
+        redis.close()
+
+    def test_of_any_key_at_any_step_leaves_every_answer_right(
+        self, client: APIClient, client_for: Callable[[Any], APIClient], redis: Redis, post: Post
+    ) -> None:
+        owner, path, wrong = client_for(post.author), f"/api/v1/alice/post/{post.pk}", []
+        steps = 5
+        seen: set[bytes] = set()
+        turn = 0
+        while turn == 0 or (turn < 400 and (turn // steps) < len(seen)):
+            key = sorted(seen)[turn // steps] if seen else b""
+            old, new = f"Old {turn}", f"New {turn}"
+            lose: Callable[[int], Any] = lambda step, at=turn % steps, key=key: redis.delete(key) if step == at else None  # noqa: E731
+            owner.patch(path, {"title": old})
+            lose(0)
+            answers = [client.get(path).json()["title"]]
+            lose(1)
+            answers.append(client.get(path).json()["title"])
+            lose(2)
+            owner.patch(path, {"title": new})
+            lose(3)
+            answers.append(client.get(path).json()["title"])
+            lose(4)
+            answers.append(client.get(path).json()["title"])
+            wrong += [] if answers == [old, old, new, new] else [(key, turn % steps, answers)]
+            seen |= set(redis.keys("*"))
+            turn += 1
+
+        assert len(seen) >= 4
+        assert wrong == []
+
+    @pytest.mark.parametrize("moment", ["before the mark", "marked", "committed"])
+    def test_during_a_write_leaves_every_later_answer_right(self, client: APIClient, redis: Redis, post: Post, moment: str) -> None:
+        path = f"/api/v1/alice/post/{post.pk}"
+        keys = [b"", *self._keys(redis, client, path)]
+        titles = []
+        for number, key in enumerate(keys):
+            client.get(path)
+            lose = lambda now, key=key: redis.delete(key) if key and now == moment else None  # noqa: E731
+            lose("before the mark")
+            with transaction.atomic():
+                # Called after the commit, before what the write itself registers: between the commit and the invalidation.
+                transaction.on_commit(lambda lose=lose: [lose("committed"), client.get(path)])  # type: ignore[misc]
+                post.title = f"Title {number}"
+                post.save()
+                lose("marked")
+                with in_background(lambda: client.get(path)) as early:
+                    early.result(10)
+            titles.append(client.get(path).json()["title"])
+
+        assert titles == [f"Title {number}" for number in range(len(keys))]
+
+    def _keys(self, redis: Redis, client: APIClient, path: str) -> list[bytes]:
+        client.get(path)
+        return sorted(redis.keys("*"))
