@@ -82,7 +82,8 @@ class Owner:
         return f"{self.number} wrote {self.written}"
 
     def user(self, state: State, *, is_deleted: bool = False) -> UserRow | None:
-        return self.one([user for user in state.users if user.is_deleted == is_deleted])
+        user: UserRow | None = self.one([user for user in state.users if user.is_deleted == is_deleted])
+        return user
 
     def post(self, state: State, *, is_deleted: bool = False) -> tuple[UserRow, PostRow] | tuple[None, None]:
         found = [(user, post) for user in state.live_users() for post in user.posts if post.is_deleted == is_deleted]

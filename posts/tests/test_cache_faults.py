@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 import requests
 from django.db import connection, transaction
-from redis import Redis
-from rest_framework.test import APIClient
 
 from common.models import PendingInvalidation
 from common.tests.concurrency import in_background, waiting
@@ -179,69 +177,3 @@ class TestWriterThatDies:
 
         assert shown(server, post) == ("off", "New")
         assert until_hit(server, post) == {"New"}
-
-
-class TestEviction:
-    """
-    Any one key of the cache may be lost at any time.
-    """
-
-    @pytest.fixture
-    def redis(self) -> Iterator[Redis]:
-        redis = Redis.from_url(os.environ["REDIS_CACHE_URL"])
-        yield redis
-        redis.close()
-
-    def test_of_any_key_at_any_step_leaves_every_answer_right(
-        self, client: APIClient, client_for: Callable[[Any], APIClient], redis: Redis, post: Post
-    ) -> None:
-        owner, path, wrong = client_for(post.author), f"/api/v1/alice/post/{post.pk}", []
-        steps = 5
-        seen: set[bytes] = set()
-        turn = 0
-        while turn == 0 or (turn < 400 and (turn // steps) < len(seen)):
-            key = sorted(seen)[turn // steps] if seen else b""
-            old, new = f"Old {turn}", f"New {turn}"
-            lose: Callable[[int], Any] = lambda step, at=turn % steps, key=key: redis.delete(key) if step == at else None  # noqa: E731
-            owner.patch(path, {"title": old})
-            lose(0)
-            answers = [client.get(path).json()["title"]]
-            lose(1)
-            answers.append(client.get(path).json()["title"])
-            lose(2)
-            owner.patch(path, {"title": new})
-            lose(3)
-            answers.append(client.get(path).json()["title"])
-            lose(4)
-            answers.append(client.get(path).json()["title"])
-            wrong += [] if answers == [old, old, new, new] else [(key, turn % steps, answers)]
-            seen |= set(redis.keys("*"))
-            turn += 1
-
-        assert len(seen) >= 4
-        assert wrong == []
-
-    @pytest.mark.parametrize("moment", ["before the mark", "marked", "committed"])
-    def test_during_a_write_leaves_every_later_answer_right(self, client: APIClient, redis: Redis, post: Post, moment: str) -> None:
-        path = f"/api/v1/alice/post/{post.pk}"
-        keys = [b"", *self._keys(redis, client, path)]
-        titles = []
-        for number, key in enumerate(keys):
-            client.get(path)
-            lose = lambda now, key=key: redis.delete(key) if key and now == moment else None  # noqa: E731
-            lose("before the mark")
-            with transaction.atomic():
-                # Called after the commit, before what the write itself registers: between the commit and the invalidation.
-                transaction.on_commit(lambda lose=lose: [lose("committed"), client.get(path)])  # type: ignore[misc]
-                post.title = f"Title {number}"
-                post.save()
-                lose("marked")
-                with in_background(lambda: client.get(path)) as early:
-                    early.result(10)
-            titles.append(client.get(path).json()["title"])
-
-        assert titles == [f"Title {number}" for number in range(len(keys))]
-
-    def _keys(self, redis: Redis, client: APIClient, path: str) -> list[bytes]:
-        client.get(path)
-        return sorted(redis.keys("*"))
