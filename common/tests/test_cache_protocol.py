@@ -13,20 +13,23 @@ from pytest_django import Settings
 
 from ..cache import Entry, Renewal
 from ..cache_redis import MARK_SECONDS, version_name
-from .stores import STORES, Store, store
+from .redis_commands import OwnRedis
 
 KEY, PREFIXES = "things:a:thing_1", ("things", "things:a")
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(params=STORES, scope="module")
-def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with store(tmp_path_factory.mktemp("store"), request.param) as running:
-        yield running
+@pytest.fixture(params=["redis-server", "valkey-server"], scope="module")
+def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnRedis]:
+    running = OwnRedis(request.param, tmp_path_factory.mktemp("redis"))
+    running.start()
+    yield running
+    running.client.close()
+    running.stop()
 
 
 @pytest.fixture
-def server(running: Store, settings: Settings) -> Iterator[Store]:
+def server(running: OwnRedis, settings: Settings) -> Iterator[OwnRedis]:
     settings.CACHES = {**settings.CACHES, "default": {**settings.CACHES["default"], "LOCATION": running.url}}
     running.client.flushall()
     yield running
@@ -98,7 +101,7 @@ def shuffled(whose: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(random.sample(whose, len(whose)))
 
 
-def problems(server: Store, order: tuple[str, ...], *, is_warm: bool, lost: tuple[int, bytes] = (-1, b"")) -> list[Any]:
+def problems(server: OwnRedis, order: tuple[str, ...], *, is_warm: bool, lost: tuple[int, bytes] = (-1, b"")) -> list[Any]:
     server.client.flushdb()
     world = World(is_warm=is_warm)
     for number, who in enumerate(order):
@@ -112,38 +115,38 @@ def problems(server: Store, order: tuple[str, ...], *, is_warm: bool, lost: tupl
 
 @pytest.mark.parametrize("is_warm", [True, False])
 class TestEveryOrder:
-    def test_of_a_reader_and_a_writer(self, server: Store, is_warm: bool) -> None:
+    def test_of_a_reader_and_a_writer(self, server: OwnRedis, is_warm: bool) -> None:
         found = [problems(server, order, is_warm=is_warm) for order in orders(*["reader"] * 3, *["writer 0"] * 3)]
 
         assert len(found) == 20
         assert list(itertools.chain(*found)) == []
 
-    def test_of_a_reader_and_a_writer_while_any_key_is_lost(self, server: Store, is_warm: bool) -> None:
+    def test_of_a_reader_and_a_writer_while_any_key_is_lost(self, server: OwnRedis, is_warm: bool) -> None:
         names = [f"entry:{KEY}".encode(), f"lock:{KEY}".encode(), *(version_name(prefix).encode() for prefix in PREFIXES)]
         cases = itertools.product(orders(*["reader"] * 3, *["writer 1"] * 3), range(7), names)
 
         assert [problem for order, step, key in cases for problem in problems(server, order, is_warm=is_warm, lost=(step, key))] == []
 
     @pytest.mark.parametrize("steps", [2, 1], ids=["between commit and invalidation", "between mark and commit"])
-    def test_of_a_reader_and_a_writer_that_dies(self, server: Store, is_warm: bool, steps: int) -> None:
+    def test_of_a_reader_and_a_writer_that_dies(self, server: OwnRedis, is_warm: bool, steps: int) -> None:
         cases = orders(*["reader"] * 3, *["writer 0"] * steps)
 
         assert [problem for order in cases for problem in problems(server, order, is_warm=is_warm)] == []
 
     @pytest.mark.parametrize("steps", [3, 2], ids=["both live", "one dies after its commit"])
-    def test_of_a_reader_and_two_writers(self, server: Store, is_warm: bool, steps: int) -> None:
+    def test_of_a_reader_and_two_writers(self, server: OwnRedis, is_warm: bool, steps: int) -> None:
         cases = orders(*["reader"] * 3, *["writer 0"] * 3, *["writer 1"] * steps)
 
         assert [problem for order in cases for problem in problems(server, order, is_warm=is_warm)] == []
 
 
 class TestWriters:
-    def test_a_mark_lasts_as_long_as_promised_and_no_longer(self, server: Store) -> None:
+    def test_a_mark_lasts_as_long_as_promised_and_no_longer(self, server: OwnRedis) -> None:
         Renewal().mark({version_name("things")})
 
         assert (MARK_SECONDS - 2) * 1000 < server.client.pttl("version:things") <= MARK_SECONDS * 1000
 
-    def test_the_mark_of_another_one_stays(self, server: Store) -> None:
+    def test_the_mark_of_another_one_stays(self, server: OwnRedis) -> None:
         first, second = Renewal(), Renewal()
         for writer in (first, second):
             writer.mark({version_name("things")})
@@ -152,7 +155,7 @@ class TestWriters:
 
         assert (reader.read(), reader.is_open, reader.write(b"{}")) == (None, False, False)
 
-    def test_many_prefixes_cost_one_round_trip_a_step(self, server: Store) -> None:
+    def test_many_prefixes_cost_one_round_trip_a_step(self, server: OwnRedis) -> None:
         names, writer = {version_name(f"things:{number}") for number in range(500)}, Renewal()
         Entry(KEY, 60).read()
         # The first script of a kind is loaded.
@@ -168,7 +171,7 @@ class TestWriters:
         after = server.client.info("commandstats")
         assert after["cmdstat_evalsha"]["calls"] - before["cmdstat_evalsha"]["calls"] == 2
 
-    def test_a_full_server_serves_nothing_that_a_write_ended(self, server: Store) -> None:
+    def test_a_full_server_serves_nothing_that_a_write_ended(self, server: OwnRedis) -> None:
         entry = Entry(KEY, 60)
         entry.read()
         assert entry.write(b"old")
@@ -182,7 +185,7 @@ class TestWriters:
         assert (marked, Entry(KEY, 60).read()) == (None, None)
 
 
-def test_an_entry_is_the_answer_behind_its_versions(server: Store) -> None:
+def test_an_entry_is_the_answer_behind_its_versions(server: OwnRedis) -> None:
     entry = Entry(KEY, 60)
     entry.read()
     entry.write(b'{"a": "\n"}')
@@ -195,7 +198,7 @@ def test_an_entry_is_the_answer_behind_its_versions(server: Store) -> None:
     assert Entry(KEY, 60).read() == body
 
 
-def test_one_of_many_may_compute(server: Store) -> None:
+def test_one_of_many_may_compute(server: OwnRedis) -> None:
     first, second = Entry(KEY, 60), Entry(KEY, 60)
 
     assert first.read_or_claim() == (None, "")

@@ -14,7 +14,7 @@ import requests
 from common.models import PendingInvalidation
 from common.outages import PAUSE_SECONDS
 from common.tests.proxies import Proxy, proxied
-from common.tests.stores import STORES, store
+from common.tests.redis_commands import OwnRedis
 from conftest import Server, wait_until
 
 from ..models import Post
@@ -149,37 +149,40 @@ def test_while_it_is_slow_the_timeout_is_waited_for_once_in_a_while(serve: Calla
     assert logged(server, AWAY, BACK) == [1, 1]
 
 
-@pytest.mark.parametrize("name", STORES)
-def test_while_it_is_full_answers_are_right(serve: Callable[..., Server], tmp_path: Path, post: Post, name: str) -> None:
-    with store(tmp_path, name, "--maxmemory-policy", "noeviction") as redis:
-        server = serve(REDIS_CACHE_URL=redis.url, WEB_CONCURRENCY="1")
-        retitle = writer_at(server)
-        until_hit(server, post)
-
-        redis.client.config_set("maxmemory", "1mb")
-        redis.client.config_set("maxmemory-policy", "noeviction")
-        while_full = []
-        for number in range(3):
-            status = retitle(post, f"New {number}")
-            while_full.append((status, {shown(server, post)[1] for _ in range(5)}))
-        redis.client.config_set("maxmemory", 0)
-
-        assert while_full == [(200, {f"New {number}"}) for number in range(3)]
-        all_is_made_good(server, post, "New 2")
-        assert logged(server, FULL, AWAY) == [1, 0]
+@pytest.fixture(params=["redis-server", "valkey-server"])
+def redis(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OwnRedis]:
+    redis = OwnRedis(request.param, tmp_path)
+    redis.start("--maxmemory-policy", "noeviction")
+    yield redis
+    redis.client.close()
+    redis.stop()
 
 
-@pytest.mark.parametrize("name", STORES)
-def test_a_restart_is_survived(serve: Callable[..., Server], tmp_path: Path, post: Post, name: str) -> None:
-    with store(tmp_path, name) as redis:
-        server = serve(REDIS_CACHE_URL=redis.url, WEB_CONCURRENCY="1")
-        retitle = writer_at(server)
-        until_hit(server, post)
+def test_while_it_is_full_answers_are_right(serve: Callable[..., Server], redis: OwnRedis, post: Post) -> None:
+    server = serve(REDIS_CACHE_URL=redis.url, WEB_CONCURRENCY="1")
+    retitle = writer_at(server)
+    until_hit(server, post)
 
+    redis.client.config_set("maxmemory", "1mb")
+    while_full = [(retitle(post, f"New {number}"), {shown(server, post)[1] for _ in range(5)}) for number in range(3)]
+    redis.client.config_set("maxmemory", 0)
+
+    assert while_full == [(200, {f"New {number}"}) for number in range(3)]
+    all_is_made_good(server, post, "New 2")
+    assert logged(server, FULL, AWAY, BACK) == [1, 0, 1]
+
+
+def test_a_restart_is_survived(serve: Callable[..., Server], redis: OwnRedis, post: Post) -> None:
+    server = serve(REDIS_CACHE_URL=redis.url, WEB_CONCURRENCY="1")
+    retitle = writer_at(server)
+    until_hit(server, post)
+
+    redis.stop()
     away = reads_for(0.5, server, post)
     written = retitle(post, "New")
     then = reads_for(0.5, server, post)
+    redis.start()
 
-    with store(tmp_path, name, port=redis.port):
-        all_is_made_good(server, post, "New")
+    all_is_made_good(server, post, "New")
     assert ({read[2] for read in away}, written, {read[2] for read in then}) == ({"Hello"}, 200, {"New"})
+    assert logged(server, AWAY, BACK) == [1, 1]
