@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import Retry
 
 from accounts.models import User
 from conftest import PASSWORD, Server
@@ -18,6 +20,19 @@ from .consistency import Given, History, PostRow, State, UserRow
 IN_ADMIN = {User: "accounts/user", Post: "posts/post", Tier: "tiers/tier"}
 
 
+def connect(*, kept: bool = False) -> requests.Session:
+    """
+    Return a session with a connection for each request, since a write cannot be repeated that met a connection which the server was just
+    closing; or a `kept` one, for what can be.
+    """
+    session = requests.Session()
+    if kept:
+        session.mount("http://", HTTPAdapter(max_retries=Retry(3)))
+    else:
+        session.headers["Connection"] = "close"
+    return session
+
+
 class Site:
     """
     The admin of one server, signed in.
@@ -25,7 +40,7 @@ class Site:
 
     def __init__(self, server: Server) -> None:
         self.url = f"{server.url}/admin"
-        self.session = requests.Session()
+        self.session = connect()
         self.session.get(f"{self.url}/login/", timeout=30)
         self.submit("login/", {"username": "admin", "password": PASSWORD, "next": "/admin/"})
 
@@ -49,7 +64,7 @@ class Owner:
         self.chance = chance
         self.history = History()
         self.site = Site(chance.choice(servers))
-        self.http = requests.Session()
+        self.http = connect()
         self.superuser = superuser
         self.tokens: dict[Given, str] = {}
         self.written = 0

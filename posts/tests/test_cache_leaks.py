@@ -127,6 +127,17 @@ def test_a_thousand_random_parameters_make_no_new_key(client: APIClient, paths: 
     assert redis().dbsize() == before
 
 
+@pytest.mark.parametrize("path", ["users", "alice/posts", "tiers", "tier/free/rate_limits"])
+def test_pages_that_are_not_there_make_no_entry(client: APIClient, paths: list[str], path: str) -> None:
+    client.get(f"/api/v1/{path}")
+    before = set(redis().keys("entry:*"))
+
+    for _ in range(200):
+        assert client.get(f"/api/v1/{path}", {"page": secrets.randbelow(10**9) + 2}).status_code == 200
+
+    assert set(redis().keys("entry:*")) == before
+
+
 NAMES = (
     "a",
     "a:posts",

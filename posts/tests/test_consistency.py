@@ -18,7 +18,7 @@ from conftest import PASSWORD, Server, served
 
 from . import doors
 from .consistency import Read, Viewer
-from .owners import DOORS, Owner
+from .owners import DOORS, Owner, connect
 
 OWNERS = 4
 WRITES_OF_TEN = 3
@@ -36,7 +36,7 @@ class Reader:
         self.owners = owners
         self.chance = me.chance
         # One connection each, so that the answers come from several processes.
-        self.lines = [(server, requests.Session()) for server in me.servers for _ in range(2)]
+        self.lines = [(server, connect(kept=True)) for server in me.servers for _ in range(2)]
         self.kept: dict[str, tuple[str, Any]] = {}
         self.last = ("users", me)
         self.reads: list[Read] = []
