@@ -89,13 +89,15 @@ User = get_user_model()
 PASSWORD = "Str1ngst!"
 
 
+SLOW = {f"test_{name}.py" for name in ("run", "faults", "embedded", "env", "races", "consistency", "cache_faults", "cache_outage")}
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     Begin with what takes longest, so that no process is left alone with it at the end.
     """
-    longest = {f"test_{name}.py" for name in ("zero_downtime", "run", "faults", "embedded", "env", "races", "production", "edge_networks")}
-    items.sort(key=lambda item: item.path.name not in longest)
+    items.sort(key=lambda item: item.path.name not in SLOW)
 
 
 @pytest.hookimpl(wrapper=True)

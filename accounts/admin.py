@@ -60,10 +60,11 @@ class UserAdmin(LimitsMixin, SoftDeleteAdmin, DjangoUserAdmin[User]):
         tier_id = request.POST.get("tier")
         tier = Tier.objects.filter(pk=tier_id).first() if tier_id else None
         users = list(queryset.order_by("pk"))
-        for user in users:
-            user.tier = tier
-            user.save(update_fields=["tier"])
-            self.log_change(request, user, f"Tier set to {tier or 'none'}.")
+        with transaction.atomic():
+            for user in users:
+                user.tier = tier
+                user.save(update_fields=["tier"])
+                self.log_change(request, user, f"Tier set to {tier or 'none'}.")
         self.message_user(request, f"{len(users)} now in tier {tier or 'none'}.")
 
     @admin.action(description="End all sessions", permissions=["change"])

@@ -177,6 +177,8 @@ class Entry:
         lives = [VERSION_SECONDS * 1000] * (len(names) - len(lock)) + [LOCK_SECONDS * 1000 for _ in lock]
         found = run("create", CREATE, names, [self.token, *lives])
         if found is not None:
+            # Else this attempt would end here each time: who asked whether the pause is over is not told so again when storing.
+            refusals.end()
             self.has_created = self.token in found
             self._learn(found, lock)
 

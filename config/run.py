@@ -38,7 +38,6 @@ def start_embedded_servers(env: Environment | None = None) -> None:
 
 
 def main() -> None:
-
     env = load()
     require_free_port(env.port)
     start_embedded_servers(env)

@@ -23,6 +23,15 @@ def in_thread(function: Callable[[], Any], pool: ThreadPoolExecutor) -> "Future[
     return pool.submit(run)
 
 
+@contextmanager
+def in_background(function: Callable[[], Any]) -> Iterator["Future[Any]"]:
+    """
+    Call the function from another thread while the block runs.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        yield in_thread(function, pool)
+
+
 def at_once(*functions: Callable[[], Any]) -> list[Any]:
     """
     Call the functions from as many threads, released together, and return what they returned.
@@ -48,13 +57,16 @@ def overtaken_by(write: Callable[[], object]) -> Iterator[Callable[[Callable[[],
 
         def begin(function: Callable[[], Any]) -> "Future[Any]":
             call = in_thread(function, pool)
-            wait_until(lambda: call.done() or _waiting(), what="the call to meet the lock")
+            wait_until(lambda: call.done() or waiting(), what="the call to meet the lock")
             return call
 
         yield begin
 
 
-def _waiting() -> bool:
+def waiting() -> int:
+    """
+    Return how many wait for a lock of the database's.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted AND pid <> pg_backend_pid()")
-        return bool(cursor.fetchone()[0])
+        return int(cursor.fetchone()[0])
