@@ -12,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from rest_framework.request import Request
 
 from .addresses import client_address
+from .counters import SCRAPED
 from .exceptions import NotFound
 from .health import LiveView
 
@@ -25,7 +26,10 @@ class MetricsView(LiveView):
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
             registry = CollectorRegistry()
             multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+        computed = CollectorRegistry()
+        for collector in SCRAPED:
+            computed.register(collector)
+        return HttpResponse(generate_latest(registry) + generate_latest(computed), content_type=CONTENT_TYPE_LATEST)
 
 
 def may_read(request: HttpRequest) -> bool:

@@ -28,7 +28,7 @@ local key = KEYS[1] .. ':' .. period .. ':' .. string.format('%.0f', window)
 local used = tonumber(redis.call('GET', key) or '0')
 local left = ((window + 1) * period - now[1]) * 1000000 - now[2]
 local cost = tonumber(ARGV[3])
-if used + cost > tonumber(ARGV[1]) then return {0, used, left} end
+if cost > 0 and used + cost > tonumber(ARGV[1]) then return {0, used, left} end
 used = redis.call('INCRBY', key, cost)
 if used == cost then redis.call('EXPIRE', key, period + 60) end
 return {1, used, left}
@@ -66,7 +66,7 @@ class Usage(NamedTuple):
 
 def count(name: str, subject: str, limit: int, period: int, *, cost: int = 1) -> Usage:
     """
-    Count a call of `subject` against `limit` calls of `name` in `period` seconds, if it is admitted.
+    Count a call of `subject` against `limit` calls of `name` in `period` seconds, if it is admitted; one at no cost always is.
     """
     key = f"limit:{name}:{subject}"
     redis = None if outage.is_paused else connection()
@@ -160,7 +160,7 @@ class LocalCounter:
                 self._forget(now)
             window_then, used = self.windows.get((key, period), (window, 0))
             used = used if window_then == window else 0
-            if used + cost > limit:
+            if cost and used + cost > limit:
                 return 0, used, left
             self.windows[key, period] = (window, used + cost)
         return 1, used + cost, left

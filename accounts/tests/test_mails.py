@@ -20,7 +20,8 @@ from accounts.models import User
 from accounts.tasks import send_password_reset
 from conftest import PASSWORD, Server, wait_until
 from tasks.models import Status, Task
-from tasks.services import enqueue, run
+from tasks.running import run
+from tasks.services import enqueue
 from tasks.tasks import sample_background_task
 
 from .factories import API, registration
