@@ -45,7 +45,8 @@ class FieldSchemaMixin:
     """
     Describe a serializer as strictly as it reads and as completely as it shows.
 
-    What is shown is always there, but for what a serializer names in `sometimes`; unknown fields of a body are refused. A serializer's `example` is shown with it.
+    What is shown is always there, but for what a serializer names in `sometimes`; unknown fields of a body are refused. A serializer's
+    `example` is shown with it.
     """
 
     def _map_basic_serializer(self, serializer: Any, direction: str) -> dict[str, Any]:

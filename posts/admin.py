@@ -3,7 +3,6 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from common.admin import SoftDeleteAdmin, SoftDeleteFilter
-
 from tasks.services import enqueue
 
 from .models import Post

@@ -10,6 +10,9 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.utils import timezone
 
+from accounts.tasks import send_password_reset
+from posts.tasks import export_posts
+
 from ..functions import FUNCTIONS, Options, background_task, find_function
 from ..models import MAX_LOSSES, Status, Task
 from ..running import run
@@ -158,11 +161,13 @@ class TestRetries:
 
 class TestRegistry:
     def test_a_name_stands_for_one_function(self) -> None:
-        def sample_background_task() -> None:
+        def count_up() -> None:
             pass
 
-        with pytest.raises(ValueError, match="has a background task 'sample_background_task' already"):
-            background_task(sample_background_task)
+        with pytest.raises(ValueError, match="has a background task 'count_up' already"):
+            background_task(count_up)
+
+        assert FUNCTIONS["count_up"].call is functions.count_up
 
     @pytest.mark.parametrize("options", [{"queue": "unknown"}, {"soft_time_limit": 0}, {"soft_time_limit": 9, "time_limit": 8}])
     def test_options_that_make_no_sense_are_refused(self, options: dict[str, Any]) -> None:
@@ -170,8 +175,8 @@ class TestRegistry:
             background_task(**options)(lambda: None)
 
     def test_a_function_names_its_queue(self) -> None:
-        assert FUNCTIONS["send_password_reset"].options.queue == "mail"
-        assert find_function("export_posts").options.queue == "slow"
+        assert find_function(send_password_reset.__name__).options.queue == "mail"
+        assert find_function(export_posts.__name__).options.queue == "slow"
 
 
 def test_outside_a_task_a_function_is_an_ordinary_one() -> None:
