@@ -274,7 +274,7 @@ def start_worker(transactional_db: None, tmp_path: Path) -> Iterator[Callable[..
             if beat:
                 command += ["--beat", "--schedule", str(tmp_path / f"schedule-{time.monotonic_ns()}")]
             process = stack.enter_context(started([*command, "--loglevel", "info"], log, **variables))
-            wait_until(lambda: b" ready." in log.read_bytes(), what="the worker")
+            wait_until(lambda: b" ready." in log.read_bytes(), seconds=60, what="the worker")
             process.log = log  # type: ignore[attr-defined]
             return process
 

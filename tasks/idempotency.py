@@ -67,15 +67,13 @@ class IdempotentMixin(APIView):
             raise KeyNeedsUser
         if not self.is_usable:
             raise BadKey
-        known = self.known_key
+        known, digest = self.known_key, self.digest
         if known is None:
             # Committed with the key, when the call is over.
             task = make()
-            IdempotencyKey.objects.update_or_create(
-                **self.lookup, defaults={"digest": self.digest, "task": task, "created_at": timezone.now()}
-            )
+            IdempotencyKey.objects.update_or_create(**self.lookup, defaults={"digest": digest, "task": task, "created_at": timezone.now()})
             return task
-        if known.digest != self.digest:
+        if known.digest != digest:
             raise KeyReused
         return known.task
 
@@ -108,7 +106,7 @@ class IdempotentMixin(APIView):
     @cached_property
     def digest(self) -> str:
         """
-        A digest of what was sent: two bodies are the same if they are so as JSON.
+        A digest of what was sent: two bodies are the same if they are so as JSON. Asked for before the body is parsed, which uses it up.
         """
         raw = self.request._request.body
         try:
