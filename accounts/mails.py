@@ -57,21 +57,25 @@ class Mail(NamedTuple):
         message.attach_alternative(html, "text/html")
         try:
             message.send()
-        except SMTPResponseException as exc:
-            raise _error([exc.smtp_code])(f"{type(exc).__name__} {exc.smtp_code}") from None
-        except SMTPRecipientsRefused as exc:
-            raise _error([code for code, _ in exc.recipients.values()])(type(exc).__name__) from None
-        except SMTPServerDisconnected as exc:
-            raise TemporaryMailError(type(exc).__name__) from None
-        except (SMTPException, ValueError) as exc:
-            raise MailError(type(exc).__name__) from None
-        except OSError as exc:
-            raise TemporaryMailError(type(exc).__name__) from None
+        except (SMTPException, OSError, ValueError) as exc:
+            raise mail_error(exc) from None
 
 
-def _error(codes: list[int]) -> type[MailError]:
+def mail_error(exc: Exception) -> MailError:
+    """
+    Return what is raised instead of this error: it names neither address nor token, and says whether another attempt may succeed.
+    """
+    name = type(exc).__name__
+    if isinstance(exc, SMTPResponseException):
+        name, codes = f"{name} {exc.smtp_code}", [exc.smtp_code]
+    elif isinstance(exc, SMTPRecipientsRefused):
+        codes = [code for code, _ in exc.recipients.values()]
+    else:
+        # Every error of SMTP is an `OSError` too.
+        is_temporary = isinstance(exc, SMTPServerDisconnected) or (isinstance(exc, OSError) and not isinstance(exc, SMTPException))
+        return TemporaryMailError(name) if is_temporary else MailError(name)
     # 4xx is what a mail server says when it might take the mail later.
-    return TemporaryMailError if all(400 <= code < 500 for code in codes) else MailError
+    return TemporaryMailError(name) if all(400 <= code < 500 for code in codes) else MailError(name)
 
 
 PASSWORD_RESET_MAIL = Mail(PASSWORD_RESET, "password_reset", "Set a new password", "reset-password", "password/reset")

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, path
 from redis.exceptions import RedisError
 
 from common import broker
@@ -72,7 +72,7 @@ class TaskAdmin(ReadOnlyAdmin):
                 self.log_change(request, task, f"Retried as task {retry(task).pk.hex}.")
         self.message_user(request, f"{len(tasks)} retried.")
 
-    def get_urls(self) -> list[URLPattern | URLResolver]:
+    def get_urls(self) -> list[URLPattern]:
         return [path("queues/", self.admin_site.admin_view(self.queues_view), name="tasks_task_queues"), *super().get_urls()]
 
     def queues_view(self, request: HttpRequest) -> HttpResponse:

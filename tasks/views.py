@@ -68,7 +68,7 @@ class TaskViewSet(IdempotentMixin, ViewSet):
     refusals = {
         "create": (QueueOff, *KEY_REFUSALS),
         "retrieve": (QueueOff,),
-        "destroy": (QueueOff, AlreadyFinished),
+        "cancel": (QueueOff, AlreadyFinished),
         "retry": (QueueOff, NotRetried, *KEY_REFUSALS),
     }
     permission_classes = (AllowAny,)
@@ -116,7 +116,7 @@ class TaskViewSet(IdempotentMixin, ViewSet):
             response["Retry-After"] = "1"
         return response
 
-    def destroy(self, request: Request, **path: str) -> Response:
+    def cancel(self, request: Request, **path: str) -> Response:
         """
         Cancel a task.
 

@@ -66,7 +66,7 @@ class TestList:
         found: list[str] = []
         cursor: str | None = ""
         while cursor is not None:
-            body = alices.get(TASKS, {"cursor": cursor, "items_per_page": 2}).json()
+            body = alices.get(f"{TASKS}?items_per_page=2&cursor={cursor}").json()
             found += [task["id"] for task in body["data"]]
             cursor = body["next_cursor"]
 

@@ -55,7 +55,7 @@ def test_ends_are_counted_by_function_and_status(sample: Callable[..., float | N
 def test_times_fall_into_buckets(sample: Callable[..., float | None]) -> None:
     ran(functions.count_up, 1, 0.2)
 
-    buckets = [sample("task_run_seconds_bucket", function="count_up", le=le) for le in ("0.1", "0.5", "1.0", "+Inf")]
+    buckets = [sample("task_run_seconds_bucket", function="count_up", le=le) for le in ("0.1", "0.5", "1", "+Inf")]
     assert buckets == [0, 1, 1, 1]
     assert 0.2 <= (sample("task_run_seconds_sum", function="count_up") or 0) < 0.5
     assert sample("task_run_seconds_count", function="count_up") == 1
