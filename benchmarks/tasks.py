@@ -62,7 +62,7 @@ def measure() -> None:
         return Task.objects.filter(status=Status.SUCCEEDED).count()
 
     def counted() -> int:
-        return int(broker.connection().get(COUNTER) or 0)  # type: ignore[arg-type]
+        return int(broker.connection().get(COUNTER) or 0)
 
     rates: dict[str, float] = {}
     rounds: list[tuple[str, Callable[[], object], Callable[[], int]]] = [
