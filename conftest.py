@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -269,17 +269,17 @@ def serve(transactional_db: None, tmp_path: Path) -> Iterator[Callable[..., Serv
 @pytest.fixture
 def start_worker(transactional_db: None, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """
-    Start a Celery worker, with `beat=True` one that also runs the schedule.
+    Start a Celery worker, with `beat=True` one that also runs the schedule; `options` go to its command line.
     """
     with ExitStack() as stack:
 
-        def start(*, beat: bool = False, **variables: str) -> Any:
+        def start(*, beat: bool = False, options: Sequence[str] = (), **variables: str) -> Any:
             log = tmp_path / f"worker-{time.monotonic_ns()}.log"
-            command = [sys.executable, "-m", "celery", "--app", "config", "worker", "--queues", "default,slow,mail", "--concurrency", "2"]
+            command = [sys.executable, "-m", "celery", "--app", "config", "worker", "--concurrency", "2", *options]
             if beat:
-                command += ["--beat", "--schedule", str(tmp_path / "schedule")]
+                command += ["--beat", "--schedule", str(tmp_path / f"schedule-{time.monotonic_ns()}")]
             process = stack.enter_context(started([*command, "--loglevel", "info"], log, **variables))
-            wait_until(lambda: b" ready." in log.read_bytes(), what="the worker")
+            wait_until(lambda: b" ready." in log.read_bytes(), seconds=60, what="the worker")
             process.log = log  # type: ignore[attr-defined]
             return process
 

@@ -2,7 +2,7 @@
 The mails to users, as text and HTML. Whatever fails is told without the address, which error messages of mail servers repeat.
 """
 
-from smtplib import SMTPException, SMTPResponseException
+from smtplib import SMTPException, SMTPRecipientsRefused, SMTPResponseException, SMTPServerDisconnected
 from typing import NamedTuple
 
 from django.conf import settings
@@ -19,6 +19,12 @@ class MailError(Exception):
     """
 
 
+class TemporaryMailError(MailError):
+    """
+    The mail did not leave for now: the server was not reached or asks to come again.
+    """
+
+
 class Mail(NamedTuple):
     """
     A mail with a token: `page` is where its link leads below `FRONTEND_URL`, `path` the API's route that takes the token.
@@ -32,7 +38,7 @@ class Mail(NamedTuple):
 
     def send(self, user: User) -> None:
         """
-        Send it to the user's address, or raise `MailError`.
+        Send it to the user's address, or raise `MailError`; `TemporaryMailError` where another attempt may succeed.
         """
         if not settings.EMAIL_ENABLED:
             raise MailError("EMAIL_URL is not set.")
@@ -51,10 +57,25 @@ class Mail(NamedTuple):
         message.attach_alternative(html, "text/html")
         try:
             message.send()
-        except SMTPResponseException as exc:
-            raise MailError(f"{type(exc).__name__} {exc.smtp_code}") from None
         except (SMTPException, OSError, ValueError) as exc:
-            raise MailError(type(exc).__name__) from None
+            raise mail_error(exc) from None
+
+
+def mail_error(exc: Exception) -> MailError:
+    """
+    Return what is raised instead of this error: it names neither address nor token, and says whether another attempt may succeed.
+    """
+    name = type(exc).__name__
+    if isinstance(exc, SMTPResponseException):
+        name, codes = f"{name} {exc.smtp_code}", [exc.smtp_code]
+    elif isinstance(exc, SMTPRecipientsRefused):
+        codes = [code for code, _ in exc.recipients.values()]
+    else:
+        # Every error of SMTP is an `OSError` too.
+        is_temporary = isinstance(exc, SMTPServerDisconnected) or (isinstance(exc, OSError) and not isinstance(exc, SMTPException))
+        return TemporaryMailError(name) if is_temporary else MailError(name)
+    # 4xx is what a mail server says when it might take the mail later.
+    return TemporaryMailError(name) if all(400 <= code < 500 for code in codes) else MailError(name)
 
 
 PASSWORD_RESET_MAIL = Mail(PASSWORD_RESET, "password_reset", "Set a new password", "reset-password", "password/reset")

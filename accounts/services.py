@@ -15,8 +15,6 @@ from tasks.services import enqueue
 from .models import Session, User
 from .tasks import send_email_verification, send_password_reset
 
-MAIL_QUEUE = "mail"
-
 
 class EmailNotVerified(Forbidden):
     default_detail = "Verify your e-mail address first."
@@ -43,7 +41,7 @@ def request_password_reset(email: str) -> None:
     """
     Have a mail sent if somebody has this address. The work is the same if nobody has, and so is the time that it takes.
     """
-    enqueue(send_password_reset, _user_id(email), queue_name=MAIL_QUEUE)
+    enqueue(send_password_reset, _user_id(email))
 
 
 def request_email_verification(email: str) -> None:
@@ -54,7 +52,7 @@ def request_email_verification(email: str) -> None:
 
 
 def send_verification(user_id: int | None) -> None:
-    enqueue(send_email_verification, user_id, queue_name=MAIL_QUEUE)
+    enqueue(send_email_verification, user_id)
 
 
 def reset_password(user: User, new_password: str) -> bool:

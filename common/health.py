@@ -9,12 +9,13 @@ from django.conf import settings
 from django.core.cache import caches
 from django.db import connection
 from drf_spectacular.utils import extend_schema
-from redis import Redis
+from redis.exceptions import RedisError
 from rest_framework import serializers
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from . import broker
 from .views import View
 
 STATES = ("ok", "down", "off")
@@ -28,11 +29,15 @@ class LiveSerializer(serializers.Serializer[Any]):
 
 class ReadySerializer(serializers.Serializer[Any]):
     example = {"database": "ok", "cache": "ok", "rate_limit": "ok", "queue": "off"}
+    sometimes = ("details",)
 
     database = serializers.ChoiceField(STATES)
     cache = serializers.ChoiceField(STATES)
     rate_limit = serializers.ChoiceField(STATES)
     queue = serializers.ChoiceField(STATES)
+    details = serializers.ListField(
+        child=serializers.CharField(), required=False, help_text="What is wrong with the queue; missing when nothing is."
+    )
 
 
 class LiveView(View):
@@ -55,17 +60,21 @@ class LiveView(View):
 class ReadyView(LiveView):
     """
     Tell of each service whether it answers: `ok`, `down` or `off`. 503 while the database is down; the API goes on without the others.
+
+    The queue is `down` as well when no worker consumes one of the queues; `details` then says which.
     """
 
     serializer_class = ReadySerializer
 
     @extend_schema(operation_id="getReadiness", responses={200: ReadySerializer, 503: ReadySerializer})
     def get(self, request: Request) -> Response:
-        services = {
+        queue, details = _queue_state()
+        services: dict[str, Any] = {
             "database": _state(_ask_database),
             "cache": _state(lambda: _ask_cache("default"), is_on=settings.CACHE_ENABLED),
             "rate_limit": _state(lambda: _ask_cache("throttle"), is_on=settings.RATE_LIMIT_ENABLED),
-            "queue": _state(_ask_broker, is_on=settings.QUEUE_ENABLED),
+            "queue": queue,
+            **({"details": details} if details else {}),
         }
         return Response(services, status=200 if services["database"] == "ok" else 503)
 
@@ -89,6 +98,11 @@ def _ask_cache(alias: str) -> None:
     caches[alias].client.get_client().ping()  # type: ignore[attr-defined]
 
 
-def _ask_broker() -> None:
-    url = settings.CELERY_BROKER_URL.replace("redis+socket://", "unix://").replace("?virtual_host=", "?db=")
-    Redis.from_url(url, socket_timeout=1, socket_connect_timeout=0.5).ping()
+def _queue_state() -> tuple[str, list[str]]:
+    if not settings.QUEUE_ENABLED:
+        return "off", []
+    try:
+        unconsumed = broker.unconsumed()
+        return "down" if unconsumed else "ok", [*unconsumed, *broker.hazards()]
+    except RedisError:
+        return "down", ["The broker does not answer."]

@@ -18,7 +18,7 @@ from prometheus_client.core import GaugeMetricFamily
 from rest_framework.request import Request
 
 from .addresses import client_address
-from .counters import REQUEST_SECONDS, REQUESTS
+from .counters import REQUEST_SECONDS, REQUESTS, SCRAPED
 from .exceptions import NotFound
 from .health import LiveView
 from .middleware import GetResponse
@@ -72,7 +72,8 @@ class MetricsView(LiveView):
             multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         else:
             registry.register(REGISTRY)
-        registry.register(DatabaseCollector())
+        for collector in (DatabaseCollector(), *SCRAPED):
+            registry.register(collector)
         return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 

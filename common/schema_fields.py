@@ -45,14 +45,15 @@ class FieldSchemaMixin:
     """
     Describe a serializer as strictly as it reads and as completely as it shows.
 
-    What is shown is always there; unknown fields of a body are refused. A serializer's `example` is shown with it.
+    What is shown is always there, but for what a serializer names in `sometimes`; unknown fields of a body are refused. A serializer's
+    `example` is shown with it.
     """
 
     def _map_basic_serializer(self, serializer: Any, direction: str) -> dict[str, Any]:
         schema: dict[str, Any] = super()._map_basic_serializer(serializer, direction)  # type: ignore[misc]
         properties = schema.get("properties", {})
         if direction == "response":
-            schema["required"] = list(properties)
+            schema["required"] = [name for name in properties if name not in getattr(serializer, "sometimes", ())]
             for field in properties.values():
                 field.pop("readOnly", None)
                 if BLANK in field.get("oneOf", ()) and "null" in field["oneOf"][0]["type"]:

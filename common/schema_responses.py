@@ -182,7 +182,7 @@ def _refusal(schema: Any, code: int, sentences: list[str], operation: dict[str, 
         for name in ("ValidationErrorType", "ValidationError"):
             _reference(schema, "schemas", name, SCHEMAS[name])
         places = _reference(schema, "schemas", "ValidationErrors", SCHEMAS["ValidationErrors"])
-        body["schema"] = {"oneOf": [places, error]} if "requestBody" in operation else places
+        body["schema"] = {"oneOf": [places, error]} if "requestBody" in operation or sentences else places
     examples = {_camel(sentence): {"value": {"detail": sentence}} for sentence in sentences}
     if code == status.HTTP_422_UNPROCESSABLE_ENTITY:
         examples["WrongInForm"] = {"value": SCHEMAS["ValidationErrors"]["examples"][0]}

@@ -39,7 +39,7 @@ local period = tonumber(ARGV[2])
 local key, left = window(KEYS[1], period)
 local used = tonumber(redis.call('GET', key) or '0')
 local cost = tonumber(ARGV[3])
-if used + cost > tonumber(ARGV[1]) then return {0, used, left} end
+if cost > 0 and used + cost > tonumber(ARGV[1]) then return {0, used, left} end
 used = redis.call('INCRBY', key, cost)
 if used == cost then redis.call('EXPIRE', key, period + 60) end
 return {1, used, left}
@@ -111,7 +111,7 @@ class Usage(NamedTuple):
 
 def count(name: str, subject: str, limit: int, period: int, *, cost: int = 1) -> Usage:
     """
-    Count a call of `subject` against `limit` calls of `name` in `period` seconds, if it is admitted.
+    Count a call of `subject` against `limit` calls of `name` in `period` seconds, if it is admitted; one at no cost always is.
     """
     key = _key(name, subject)
     is_admitted, used, left = ask(COUNT, [key], [limit, period, cost], meanwhile=lambda: _local.count(key, limit, period, cost))
@@ -253,7 +253,7 @@ class LocalCounter:
     def count(self, key: str, limit: int, period: int, cost: int) -> tuple[int, int, int]:
         with self.lock:
             window, used, left = self._look(key, period)
-            if used + cost > limit:
+            if cost and used + cost > limit:
                 return 0, used, left
             if len(self.windows) > self.MOST:
                 self._forget()

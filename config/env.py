@@ -129,6 +129,7 @@ class Environment(BaseSettings):
     redis_queue_url: RedisURL = Field(BLANK, description="Redis or Valkey of the broker; wins over host and port. Local default: an embedded server. Required otherwise, or the host.")
     redis_queue_host: str = Field("", description="Host of the broker's Redis (database 2).")
     redis_queue_port: Port = Field(6379, description="Port of the broker's Redis.")
+    task_record_days: int = Field(30, ge=1, le=3650, description="Days after which the record of a finished task is removed.")
 
     default_rate_limit_limit: int = Field(10, ge=0, le=2_147_483_647, description="Calls that the default limit admits in a period.")
     default_rate_limit_period: int = Field(3600, ge=1, le=31_536_000, description="Period of the default limit in seconds.")

@@ -63,7 +63,7 @@ def processes(env: Environment) -> dict[str, str]:
     python = f"exec {shlex.quote(sys.executable)} -m"
     commands = {"web": f"{python} gunicorn --config config/gunicorn.conf.py --bind 127.0.0.1:{env.port} --reload config.wsgi"}
     if env.queue_enabled:
-        commands["worker"] = f"{python} celery --app config --quiet worker --queues default,slow,mail --concurrency 2 --loglevel warning"
+        commands["worker"] = f"{python} celery --app config --quiet worker --concurrency 2 --loglevel warning"
         commands["beat"] = f"{python} celery --app config --quiet beat --loglevel warning --pidfile="
     return commands
 

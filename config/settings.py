@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 import django_stubs_ext
+from kombu import Queue
 
 from common.signing_keys import private_key
 
@@ -122,6 +123,9 @@ CACHES: dict[str, dict[str, Any]] = {
     else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "throttle"},
 }
 
+# Each has a purpose: what takes long must not hold up the others, and mails wait for nobody.
+TASK_QUEUES = ("default", "slow", "mail")
+TASK_RECORD_DAYS = ENV.task_record_days
 CELERY_BROKER_URL = (
     (ENV.redis_server("queue") or EMBEDDED.redis_url(2)).replace("unix://", "redis+socket://").replace("?db=", "?virtual_host=")
 )
@@ -130,7 +134,10 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"max_retries": 0, "socket_timeout": 5, "socket_connect_timeout": 0.5, "visibility_timeout": 3600}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in TASK_QUEUES]
 CELERY_TASK_ACKS_LATE = True
+# The message of a process that was killed comes back; the record knows whether there is anything left to do.
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 # Local mode shows mails on the console; they are no log lines.
@@ -139,6 +146,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(LOCAL_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "replay-invalidations": {"task": "common.replay_invalidations", "schedule": 5.0, "options": {"expires": 5}},
     "send-tasks-again": {"task": "tasks.sweep", "schedule": 10.0, "options": {"expires": 10}},
+    "remove-old-task-records": {"task": "tasks.remove_old_records", "schedule": 3600.0, "options": {"expires": 3600}},
     "remove-expired-sessions": {"task": "accounts.remove_expired_sessions", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 

@@ -1,16 +1,33 @@
 import uuid
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Greatest, Now
 from django.utils import timezone
 
 LEASE = timedelta(seconds=30)
 # A message may be lost with its broker; a task that waits longer than this is sent once more. Two messages of one task do no harm.
 RESEND_AFTER = timedelta(minutes=5)
-MAX_ATTEMPTS = 5
+# Where nothing lies in the queue any more, what is said to wait there was lost.
+RESEND_FROM_EMPTY_AFTER = timedelta(seconds=15)
+# How often a task may outlive its worker.
+MAX_LOSSES = 5
+MAX_ERROR, MAX_TRACEBACK = 2_000, 20_000
+
+CLAIM = """
+UPDATE tasks_task
+SET status = 'running', attempt = attempt + 1, losses = losses + (status = 'running')::int, progress = 0, worker = %s,
+    started_at = statement_timestamp(), lease_until = statement_timestamp() + %s
+WHERE id = %s AND (
+    status = 'queued' AND (run_after IS NULL OR run_after <= statement_timestamp())
+    OR status = 'running' AND lease_until < statement_timestamp()
+)
+RETURNING *
+"""
 
 
 class Status(models.TextChoices):
@@ -21,22 +38,38 @@ class Status(models.TextChoices):
     CANCELLED = "cancelled"
 
 
-class TaskQuerySet(models.QuerySet["Task"]):
-    def claimable(self) -> Self:
-        """
-        Return the tasks that wait for a worker, those whose worker fell silent included.
-        """
-        return self.filter(Q(status=Status.QUEUED) | Q(status=Status.RUNNING, lease_until__lt=timezone.now()))
+UNFINISHED = (Status.QUEUED, Status.RUNNING)
 
-    def due(self) -> Self:
+
+class TaskQuerySet(models.QuerySet["Task"]):
+    def unfinished(self) -> Self:
+        return self.filter(status__in=UNFINISHED)
+
+    def waiting(self) -> Self:
+        """
+        Return the tasks that a worker might take now.
+        """
+        return self.filter(Q(run_after=None) | Q(run_after__lte=Now()), status=Status.QUEUED)
+
+    def due(self, lengths: Mapping[str, int] | None = None) -> Self:
         """
         Return the tasks whose message has to be sent, or sent again.
+
+        `lengths` says how many messages lie in each queue: a queue that holds as many as tasks wait in it has lost none, and an empty one
+        has lost all.
         """
         now = timezone.now()
-        unsent = Q(status=Status.QUEUED, sent_at__isnull=True, created_at__lt=now - timedelta(seconds=2))
-        lost = Q(status=Status.QUEUED, sent_at__lt=now - RESEND_AFTER)
+        unsent = Q(sent_at__isnull=True) & (Q(run_after=None, created_at__lt=now - timedelta(seconds=2)) | Q(run_after__lte=now))
+        lost = Q(sent_at__lt=now - RESEND_AFTER)
+        if lengths is not None:
+            empty = [name for name, length in lengths.items() if not length]
+            lost = lost & ~Q(queue_name__in=self._complete(lengths)) | Q(queue_name__in=empty, sent_at__lt=now - RESEND_FROM_EMPTY_AFTER)
         silent = Q(status=Status.RUNNING, lease_until__lt=now) & (Q(sent_at__lt=F("lease_until")) | Q(sent_at__lt=now - RESEND_AFTER))
-        return self.filter(unsent | lost | silent)
+        return self.filter(Q(status=Status.QUEUED) & (unsent | lost) | silent)
+
+    def _complete(self, lengths: Mapping[str, int]) -> list[str]:
+        waiting = self.waiting().exclude(sent_at=None).order_by().values_list("queue_name").annotate(models.Count("pk"))
+        return [name for name, count in waiting if lengths.get(name, 0) >= count]
 
 
 class Task(models.Model):
@@ -53,7 +86,11 @@ class Task(models.Model):
     request_id = models.CharField(max_length=64, blank=True)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
     attempt = models.PositiveIntegerField(default=0)
+    retries = models.PositiveIntegerField(default=0, help_text="Attempts that ended in an error after which it is run again.")
+    losses = models.PositiveIntegerField(default=0, help_text="Attempts whose worker fell silent.")
+    worker = models.CharField(max_length=300, blank=True, help_text="Host and process of the worker that had it last.")
     created_at = models.DateTimeField(default=timezone.now)
+    run_after = models.DateTimeField(null=True, blank=True)
     sent_at = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -61,6 +98,7 @@ class Task(models.Model):
     progress = models.PositiveSmallIntegerField(null=True, blank=True)
     result = models.JSONField(null=True, blank=True)
     error = models.TextField(null=True, blank=True)
+    traceback = models.TextField(blank=True)
 
     objects = TaskQuerySet.as_manager()
 
@@ -76,34 +114,73 @@ class Task(models.Model):
 
     @property
     def is_finished(self) -> bool:
-        return self.status in (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
+        return self.status not in UNFINISHED
 
     @property
     def success(self) -> bool | None:
         return self.status == Status.SUCCEEDED if self.is_finished else None
 
-    @classmethod
-    def claim(cls, task_id: str) -> "Task | None":
-        """
-        Take the task for this worker for `LEASE`, or return `None` where another has it or it is finished.
-        """
-        now = timezone.now()
-        claimed = cls.objects.claimable().filter(pk=task_id)
-        if not claimed.update(status=Status.RUNNING, attempt=F("attempt") + 1, started_at=now, lease_until=now + LEASE, progress=0):
-            return None
-        return cls.objects.get(pk=task_id)
+    @property
+    def may_retry(self) -> bool:
+        return self.status in (Status.FAILED, Status.CANCELLED)
 
-    def renew_lease(self) -> bool:
+    @classmethod
+    def claim(cls, task_id: str, worker: str = "") -> "Task | None":
         """
-        Keep the task for another `LEASE`; return whether it is still this attempt's.
+        Take the task for this worker for `LEASE`, or return `None` where another has it, its time has not come or it is finished.
         """
-        return self._mine().update(lease_until=timezone.now() + LEASE) == 1
+        return next(iter(cls.objects.raw(CLAIM, [worker, LEASE, uuid.UUID(task_id)])), None)
+
+    def is_mine(self) -> bool:
+        """
+        Say whether the task is still this attempt's: neither finished or cancelled nor taken over.
+        """
+        return self._mine().exists()
+
+    def renew_lease(self, progress: int = 0) -> bool:
+        """
+        Keep the task for another `LEASE` and note its progress, which never falls; return whether it is still this attempt's.
+        """
+        return self._mine().update(lease_until=Now() + LEASE, progress=Greatest("progress", progress)) == 1
 
     def finish(self, status: Status, **values: Any) -> bool:
         """
         Record the end of this attempt; return `False`, having written nothing, where another attempt has taken over.
         """
-        return self._mine().update(status=status, finished_at=timezone.now(), lease_until=None, **values) == 1
+        return self._mine().update(status=status, finished_at=Now(), lease_until=None, **values) == 1
 
-    def _mine(self) -> "TaskQuerySet":
+    def give_back(self, run_after: datetime | None = None, **values: Any) -> bool:
+        """
+        Let any worker take the task, not before `run_after`; return `False`, having written nothing, where it is not this attempt's.
+        """
+        return self._mine().update(status=Status.QUEUED, run_after=run_after, sent_at=None, lease_until=None, **values) == 1
+
+    def cancel(self) -> bool:
+        """
+        Cancel the task, running or not; return `False` where it is finished. What runs is stopped by the worker that has it.
+        """
+        unfinished = Task.objects.unfinished().filter(pk=self.pk)
+        return unfinished.update(status=Status.CANCELLED, finished_at=Now(), lease_until=None) == 1
+
+    def _mine(self) -> TaskQuerySet:
         return Task.objects.filter(pk=self.pk, status=Status.RUNNING, attempt=self.attempt)
+
+
+class IdempotencyKey(models.Model):
+    """
+    What a user's `Idempotency-Key` stands for on a route: the task that its first call made, and a digest of what that call sent.
+    """
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    route = models.CharField(max_length=200)
+    key = models.CharField(max_length=255)
+    digest = models.CharField(max_length=64)
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("user", "route", "key"), name="idempotencykey_unique_user_route_key"),)
+        indexes = (models.Index(fields=("created_at",), name="idempotencykey_created_at"),)
+
+    def __str__(self) -> str:
+        return self.key

@@ -4,9 +4,9 @@ from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from common.fields import StringField
-from common.serializers import StrictSerializer
+from common.serializers import QuerySerializer, StrictSerializer
 
-from .models import Task
+from .models import Status, Task
 
 
 @extend_schema_serializer(component_name="TaskCreate")
@@ -14,6 +14,11 @@ class MessageInputSerializer(StrictSerializer):
     example = {"message": "hello"}
 
     message = StringField(min_length=1, max_length=10_000, help_text="What the sample task says at its end.")
+
+
+class TaskQuerySerializer(QuerySerializer):
+    status = serializers.ChoiceField(Status.choices, required=False, help_text="Only tasks of this status.")
+    function = StringField(required=False, max_length=200, help_text="Only tasks of this function.")
 
 
 class TaskCreatedSerializer(serializers.ModelSerializer[Task]):

@@ -1,5 +1,5 @@
 """
-From a record to a message and back: `enqueue()` writes and sends, `run()` claims and executes, `send_due()` sends again what was lost.
+From a record to a message: `enqueue()` writes and sends, `send_due()` sends again what was lost.
 """
 
 import logging
@@ -7,62 +7,73 @@ import threading
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from functools import cache, partial
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any
 
 import structlog
 from celery import current_app
 from django.conf import settings
-from django.db import DatabaseError, connection, connections, transaction
+from django.db import connection, connections, transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 from kombu.exceptions import OperationalError
+from kombu.pools import producers
+from redis.exceptions import RedisError
 
-from .models import LEASE, MAX_ATTEMPTS, Status, Task
+from common import broker
+from common.exceptions import Conflict
+from common.outages import Outage
+
+from .functions import find_function
+from .models import Status, Task
+from .running import run
 
 logger = logging.getLogger(__name__)
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-FUNCTIONS: dict[str, Callable[..., Any]] = {}
-NEEDED_WITHOUT_QUEUE: set[Callable[..., Any]] = set()
 # Any number that nothing else locks: two beats do not sweep at once.
 SWEEP_LOCK = 7_301_944
+# What Celery does itself where this process cannot: see `Watch`.
+STUCK_SECONDS = 15
+outage = Outage("Broker", "tasks are sent later")
 
 
-def background_task(function: Function) -> Function:
+def enqueue(
+    function: Callable[..., Any],
+    *args: Any,
+    owner_id: int | None = None,
+    queue_name: str | None = None,
+    run_after: datetime | None = None,
+    **kwargs: Any,
+) -> Task:
     """
-    Let `enqueue()` name this function. Its arguments and its result have to be JSON.
-    """
-    FUNCTIONS[function.__name__] = function
-    return function
-
-
-def needed_without_queue(function: Function) -> Function:
-    """
-    Have this function run in the process that enqueues it, in a thread beside the requests, where there is no queue
-    (`QUEUE_ENABLED=false`); others wait for one.
-    """
-    NEEDED_WITHOUT_QUEUE.add(function)
-    return function
-
-
-def enqueue(function: Callable[..., Any], *args: Any, owner_id: int | None = None, queue_name: str = "default", **kwargs: Any) -> Task:
-    """
-    Record a task for a worker and send it once the transaction has committed.
+    Record a task for a worker and send it once the transaction has committed; one with `run_after` is sent when its time has come.
 
     It runs even if the broker or this process fails right after: what was not sent is sent by the sweep. A worker that dies has its task
-    run anew, so a function may run more than once; only one run records its end.
+    run anew, so a function may begin more than once; only one run records its end.
     """
-    task = Task.objects.create(
-        function=function.__name__,
-        args=list(args),
-        kwargs=kwargs,
-        owner_id=owner_id,
-        queue_name=queue_name,
-        request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
-    )
-    is_run_here = not settings.QUEUE_ENABLED and function in NEEDED_WITHOUT_QUEUE
-    transaction.on_commit(partial(_run_here, str(task.pk)) if is_run_here else partial(send, task), robust=True)
+    name = function.__name__
+    queue = queue_name or find_function(name).options.queue
+    return _record(function=name, args=list(args), kwargs=kwargs, owner_id=owner_id, queue_name=queue, run_after=run_after)
+
+
+def retry(task: Task) -> Task:
+    """
+    Record a new task like this one, of the same owner; raises `Conflict` unless it failed or was cancelled.
+    """
+    if not task.may_retry:
+        raise NotRetried
+    return _record(function=task.function, args=task.args, kwargs=task.kwargs, owner_id=task.owner_id, queue_name=task.queue_name)
+
+
+class NotRetried(Conflict):
+    default_detail = "Only a failed or cancelled task can be retried."
+
+
+def _record(**fields: Any) -> Task:
+    task = Task.objects.create(request_id=structlog.contextvars.get_contextvars().get("request_id", ""), **fields)
+    if task.run_after is None:
+        is_run_here = not settings.QUEUE_ENABLED and find_function(task.function).options.runs_without_queue
+        transaction.on_commit(partial(_run_here, str(task.pk)) if is_run_here else partial(send, task), robust=True)
     return task
 
 
@@ -79,23 +90,41 @@ def _beside() -> ThreadPoolExecutor:
 def _run_and_disconnect(task_id: str) -> None:
     try:
         run(task_id)
+        task = Task.objects.filter(pk=task_id, status=Status.QUEUED).first()
+        if task is not None and task.run_after is not None:
+            again = threading.Timer(max(0.1, (task.run_after - timezone.now()).total_seconds() + 0.1), _run_here, (task_id,))
+            again.daemon = True
+            again.start()
     finally:
         connections.close_all()
 
 
 def send(task: Task) -> bool:
     """
-    Send the task's message and return whether the broker took it.
+    Send the task's message and return whether the broker took it. It tries once, for half a second, and not at all right after a failure.
     """
-    if not settings.QUEUE_ENABLED:
+    if not settings.QUEUE_ENABLED or outage.is_paused:
         return False
+    options = current_app.conf.broker_transport_options
+    link = current_app.connection_for_write(transport_options={**options, "socket_timeout": broker.TIMEOUT_SECONDS})
     try:
-        # Each message has an id of its own: Celery drops a second one of an id that was revoked.
-        current_app.send_task("tasks.run", [str(task.pk)], queue=task.queue_name, task_id=uuid.uuid4().hex, retry=False)
-    except (OperationalError, OSError) as exc:
-        logger.error("Broker is away, task %s is sent later: %s", task.pk.hex, exc)
+        with producers[link].acquire(block=True, timeout=broker.TIMEOUT_SECONDS) as producer:
+            # Each message has an id of its own: Celery drops a second one of an id that was revoked.
+            current_app.send_task(
+                "tasks.run",
+                [str(task.pk)],
+                queue=task.queue_name,
+                priority=broker.TASK_PRIORITY,
+                time_limit=int(find_function(task.function).options.time_limit) + STUCK_SECONDS,
+                task_id=uuid.uuid4().hex,
+                producer=producer,
+                retry=False,
+            )
+    except (OperationalError, RedisError, OSError) as exc:
+        outage.begin(exc)
         return False
-    Task.objects.filter(pk=task.pk).update(sent_at=timezone.now())
+    outage.end()
+    Task.objects.filter(pk=task.pk).update(sent_at=Now())
     return True
 
 
@@ -103,67 +132,29 @@ def send_due() -> int:
     """
     Send what was not sent, what its broker lost and what a silent worker held; return how many messages that took.
     """
+    try:
+        lengths = broker.lengths()
+    except RedisError as exc:
+        outage.begin(exc)
+        return 0
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [SWEEP_LOCK])
             if not cursor.fetchone()[0]:
                 return 0
         sent = 0
-        for task in Task.objects.due().order_by("created_at")[:1000]:
+        for task in Task.objects.due(lengths).order_by("created_at")[:1000]:
             if not send(task):
                 break
             sent += 1
     return sent
 
 
-def run(task_id: str) -> None:
+def give_back(worker: str) -> int:
     """
-    Claim the task, run its function and record how it ended.
+    Queue again at once what this worker has claimed and will not finish; return how many tasks that were.
     """
-    task = Task.claim(task_id)
-    if task is None:
-        return
-    with structlog.contextvars.bound_contextvars(request_id=task.request_id, task_id=task.pk.hex, user_id=task.owner_id):
-        if task.attempt > MAX_ATTEMPTS:
-            task.finish(Status.FAILED, error=f"Given up: the worker died in each of {MAX_ATTEMPTS} attempts.")
-            return
-        try:
-            with Heartbeat(task):
-                result = FUNCTIONS[task.function](*task.args, **task.kwargs)
-            task.finish(Status.SUCCEEDED, result=result, progress=100)
-        except Exception as exc:
-            logger.exception("Task %s failed", task.function)
-            task.finish(Status.FAILED, error=f"{type(exc).__name__}: {exc}")
-        else:
-            logger.info("Task %s finished", task.function)
-
-
-class Heartbeat:
-    """
-    Renew the task's lease while its function runs.
-    """
-
-    def __init__(self, task: Task) -> None:
-        self.task = task
-        self.stopped = threading.Event()
-        self.thread = threading.Thread(target=self._beat, daemon=True)
-
-    def __enter__(self) -> Self:
-        self.thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None) -> None:
-        self.stopped.set()
-        self.thread.join()
-
-    def _beat(self) -> None:
-        try:
-            while not self.stopped.wait(LEASE.total_seconds() / 3):
-                try:
-                    if not self.task.renew_lease():
-                        return
-                except DatabaseError as exc:
-                    logger.warning("Lease of task %s not renewed: %s", self.task.pk.hex, exc)
-                    connections.close_all()
-        finally:
-            connections.close_all()
+    tasks = [task for task in Task.objects.filter(worker=worker, status=Status.RUNNING) if task.give_back()]
+    for task in tasks:
+        send(task)
+    return len(tasks)

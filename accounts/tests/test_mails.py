@@ -6,6 +6,13 @@ import io
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from smtplib import (
+    SMTPAuthenticationError,
+    SMTPNotSupportedError,
+    SMTPRecipientsRefused,
+    SMTPSenderRefused,
+    SMTPServerDisconnected,
+)
 from typing import Any
 
 import pytest
@@ -15,12 +22,13 @@ from django.db import transaction
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from accounts.mails import EMAIL_VERIFICATION_MAIL, PASSWORD_RESET_MAIL, Mail, MailError
+from accounts.mails import EMAIL_VERIFICATION_MAIL, PASSWORD_RESET_MAIL, Mail, MailError, TemporaryMailError, mail_error
 from accounts.models import User
-from accounts.tasks import send_password_reset
+from accounts.tasks import MAILS_PER_HOUR, send_password_reset
 from conftest import PASSWORD, Server, wait_until
 from tasks.models import Status, Task
-from tasks.services import enqueue, run
+from tasks.running import run
+from tasks.services import enqueue
 from tasks.tasks import sample_background_task
 
 from .factories import API, registration
@@ -184,12 +192,73 @@ class TestSecrecy:
         assert token not in written
         assert "alice" not in written
 
+    def test_one_that_is_refused_for_good_is_not_sent_again(self, refused_task: Task) -> None:
+        assert (refused_task.attempt, refused_task.retries) == (1, 0)
+
     def test_server_that_is_away_is_told_by_its_kind(self, alice: Any, settings: Settings) -> None:
         settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
         settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
 
         with pytest.raises(MailError, match="ConnectionRefusedError"):
             PASSWORD_RESET_MAIL.send(alice)
+
+
+class TestAnotherAttempt:
+    @pytest.fixture(autouse=True)
+    def smtp(self, settings: Settings) -> None:
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
+
+    def test_server_that_is_away_is_asked_again_later(self, alice: Any, settings: Settings) -> None:
+        task = enqueue(send_password_reset, alice.pk)
+        run(str(task.pk))
+        task = Task.objects.get()
+        assert (task.status, task.retries, task.error) == (Status.QUEUED, 1, "TemporaryMailError: ConnectionRefusedError")
+
+        with mail_server() as (port, mails):
+            settings.EMAIL_PORT = port
+            Task.objects.update(run_after=None)
+            run(str(task.pk))
+
+            assert Task.objects.get().status == Status.SUCCEEDED
+            assert len(mails) == 1
+
+    def test_it_is_not_counted_as_another_mail(self, alice: Any, settings: Settings) -> None:
+        for _ in range(MAILS_PER_HOUR):
+            task = enqueue(send_password_reset, alice.pk)
+            run(str(task.pk))
+
+        with mail_server() as (port, mails):
+            settings.EMAIL_PORT = port
+            Task.objects.update(run_after=None)
+            run(str(task.pk))
+
+            assert len(mails) == 1
+
+    def test_at_last_it_fails(self, alice: Any) -> None:
+        task = enqueue(send_password_reset, alice.pk)
+        for _ in range(6):
+            Task.objects.update(run_after=None)
+            run(str(task.pk))
+
+        assert Task.objects.values_list("status", "attempt").get() == (Status.FAILED, 6)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_temporary"),
+    [
+        (SMTPRecipientsRefused({"a@example.com": (450, b"greylisted")}), True),
+        (SMTPRecipientsRefused({"a@example.com": (550, b"nobody")}), False),
+        (SMTPSenderRefused(452, b"full", "b@example.com"), True),
+        (SMTPAuthenticationError(535, b"no"), False),
+        (SMTPServerDisconnected("gone"), True),
+        (TimeoutError(), True),
+        (SMTPNotSupportedError("no"), False),
+    ],
+    ids=repr,
+)
+def test_only_what_may_pass_is_temporary(error: Exception, is_temporary: bool) -> None:
+    assert isinstance(mail_error(error), TemporaryMailError) == is_temporary
 
 
 @pytest.mark.django_db(transaction=True)
@@ -221,7 +290,7 @@ def test_local_mode_shows_the_mail_on_the_console_and_not_in_the_log(start_worke
     log = tmp_path / "log"
     worker = start_worker(LOG_FILE=str(log))
 
-    enqueue(send_password_reset, alice.pk, queue_name="mail")
+    enqueue(send_password_reset, alice.pk)
     wait_until(lambda: "send_password_reset" in log.read_text(encoding="utf-8"), what="the mail")
 
     console = worker.log.read_text(encoding="utf-8")

@@ -1,10 +1,12 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import requests
 from pytest_django import Settings
 from rest_framework.test import APIClient
+
+from common import broker
 
 NOWHERE = "redis://127.0.0.1:1/0"
 ALL_OK = {"database": "ok", "cache": "ok", "rate_limit": "ok", "queue": "ok"}
@@ -23,6 +25,15 @@ def test_live_does_not_look_at_tokens(client: APIClient) -> None:
 
 @pytest.mark.django_db
 class TestReady:
+    @pytest.fixture(autouse=True)
+    def consumed_queues(self) -> Iterator[None]:
+        """
+        Queues that a worker was just seen to consume, as it writes so itself.
+        """
+        broker.note_consumer("worker-of-this-test:1", ("default", "slow", "mail"))
+        yield
+        broker.forget_consumer("worker-of-this-test:1")
+
     def test_all_services_answer(self, client: APIClient) -> None:
         response = client.get("/health/ready")
 
@@ -41,7 +52,15 @@ class TestReady:
 
         response = client.get("/health/ready")
 
-        assert (response.status_code, response.json()) == (200, {**ALL_OK, "queue": "down"})
+        assert (response.status_code, response.json()) == (200, {**ALL_OK, "queue": "down", "details": ["The broker does not answer."]})
+
+    def test_queues_that_nobody_consumes_are_named(self, client: APIClient) -> None:
+        broker.connection().delete("consumers:slow", "consumers:mail")
+
+        response = client.get("/health/ready")
+
+        details = ["No worker consumes slow.", "No worker consumes mail."]
+        assert (response.status_code, response.json()) == (200, {**ALL_OK, "queue": "down", "details": details})
 
     @pytest.mark.parametrize(
         ("switch", "name"), [("CACHE_ENABLED", "cache"), ("RATE_LIMIT_ENABLED", "rate_limit"), ("QUEUE_ENABLED", "queue")]
@@ -60,7 +79,7 @@ def test_without_its_database_a_process_is_live_and_not_ready(serve: Callable[..
     live, ready = (requests.get(f"{server.url}/{path}", timeout=10) for path in ("health", "health/ready"))
 
     assert (live.status_code, ready.status_code) == (200, 503)
-    assert ready.json() == {**ALL_OK, "database": "down"}
+    assert {**ready.json(), "queue": "ok"}.items() >= {**ALL_OK, "database": "down"}.items()
 
 
 def test_without_its_database_the_api_answers_in_json(serve: Callable[..., Any]) -> None:

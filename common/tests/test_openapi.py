@@ -56,7 +56,10 @@ OPERATION_IDS = {
     "getRateLimit",
     "updateRateLimit",
     "deleteRateLimit",
+    "cancelTask",
     "createTask",
+    "listTasks",
+    "retryTask",
     "getTask",
     "getHealth",
     "getReadiness",
@@ -176,7 +179,10 @@ def test_form_of_the_login_passes_over_unknown_fields() -> None:
 def test_message_of_a_task_may_come_by_query_instead_of_a_body() -> None:
     operation = dict(operations())["post /api/v1/tasks/task"]
 
-    assert [(parameter["name"], parameter.get("required", False)) for parameter in operation["parameters"]] == [("message", False)]
+    assert [(parameter["name"], parameter.get("required", False)) for parameter in operation["parameters"]] == [
+        ("message", False),
+        ("Idempotency-Key", False),
+    ]
     assert operation["requestBody"]["required"] is False
 
 

@@ -1,0 +1,138 @@
+"""
+One run of a task in a worker: claim, watch, execute, record the end.
+"""
+
+import json
+import logging
+import os
+import re
+import socket
+import time
+import traceback
+from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from billiard import current_process
+from celery.exceptions import SoftTimeLimitExceeded
+from django.db import DatabaseError, close_old_connections, transaction
+from django.utils import timezone
+
+from . import counters
+from .functions import Options, find_function
+from .models import MAX_ERROR, MAX_LOSSES, MAX_TRACEBACK, Status, Task
+from .watch import TaskCancelled, Watch, watched
+
+logger = logging.getLogger(__name__)
+MAX_RESULT_BYTES = 10_000_000
+# What PostgreSQL's JSON does not hold, unless the backslash itself is escaped.
+NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+
+class ResultError(Exception):
+    """
+    The function returned what cannot be kept as JSON.
+    """
+
+
+class _OvertakenError(Exception):
+    """
+    The task is no longer this attempt's; what it wrote is rolled back.
+    """
+
+
+def in_pool() -> bool:
+    """
+    Say whether this is a process that a Celery worker forked to run tasks, one at a time.
+    """
+    return str(current_process().name).startswith("ForkPoolWorker")
+
+
+def worker_name() -> str:
+    """
+    Name the worker that this process belongs to by its host and the process that consumes.
+    """
+    return f"{socket.gethostname()}:{os.getppid() if in_pool() else os.getpid()}"
+
+
+def run(task_id: str) -> None:
+    """
+    Claim the task, run its function and record how it ended.
+    """
+    task = Task.claim(task_id, worker_name())
+    if task is None:
+        return
+    with structlog.contextvars.bound_contextvars(request_id=task.request_id, task_id=task.pk.hex, user_id=task.owner_id):
+        function = find_function(task.function)
+        if task.losses >= MAX_LOSSES:
+            if task.finish(Status.FAILED, error=f"Given up: the worker died in each of {MAX_LOSSES} attempts."):
+                counters.count_end(task, Status.FAILED, 0)
+            return
+        started = time.monotonic()
+        status = _attempt(task, function.call, function.options)
+        if status is not None:
+            counters.count_end(task, status, time.monotonic() - started)
+
+
+def _attempt(task: Task, call: Any, options: Options) -> Status | None:
+    """
+    Run the function once and return the status that this attempt gave to the record, or `None` if the task is no longer its own.
+    """
+    watch = Watch(task, options, may_stop_process=in_pool())
+    try:
+        with _transaction(options):
+            with watch, watched(watch):
+                result = call(*task.args, **task.kwargs)
+            if not task.finish(Status.SUCCEEDED, result=_storable(result), progress=100, error=None, traceback=""):
+                raise _OvertakenError
+    except (TaskCancelled, _OvertakenError):
+        logger.info("Task %s was cancelled or taken over", task.function)
+        return None
+    except (Exception, SystemExit) as exc:  # noqa: BLE001 - whatever a function raises, its record says so
+        return _fail(task, exc, options)
+    logger.info("Task %s finished", task.function)
+    return Status.SUCCEEDED
+
+
+def _transaction(options: Options) -> AbstractContextManager[Any]:
+    return transaction.atomic() if options.atomic else nullcontext()
+
+
+def _fail(task: Task, exc: BaseException, options: Options) -> Status | None:
+    if isinstance(exc, DatabaseError):
+        # The connection may be what failed; the record of that needs one that works.
+        close_old_connections()
+    is_late = isinstance(exc, SoftTimeLimitExceeded)
+    error = f"Time limit: stopped after {options.soft_time_limit:g} s." if is_late else f"{type(exc).__name__}: {exc}"
+    values = {
+        "error": _storable_text(error)[:MAX_ERROR],
+        "traceback": _storable_text("".join(traceback.format_exception(exc)))[-MAX_TRACEBACK:],
+    }
+    if isinstance(exc, options.retry_on) and task.retries < options.max_retries:
+        pause = options.pause(task.retries)
+        logger.warning("Task %s failed, next attempt in %.1f s: %s", task.function, pause, type(exc).__name__)
+        task.give_back(timezone.now() + timedelta(seconds=pause), retries=task.retries + 1, **values)
+        return None
+    logger.error("Task %s failed", task.function, exc_info=exc)
+    return Status.FAILED if task.finish(Status.FAILED, **values) else None
+
+
+def _storable(result: Any) -> Any:
+    """
+    Return the result, or raise `ResultError` that says why it cannot be kept.
+    """
+    try:
+        text = json.dumps(result, ensure_ascii=False, allow_nan=False)
+        size = len(text.encode())
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise ResultError(f"The result is not JSON: {exc}") from None
+    if NUL.search(text):
+        raise ResultError("The result holds a NUL character, which the database does not keep.")
+    if size > MAX_RESULT_BYTES:
+        raise ResultError(f"The result has {size} bytes; {MAX_RESULT_BYTES} are kept at most.")
+    return result
+
+
+def _storable_text(text: str) -> str:
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()

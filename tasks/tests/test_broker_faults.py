@@ -1,0 +1,144 @@
+"""
+Tasks that were answered with 201 have their effect exactly once, while workers, the API and the broker die.
+"""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import requests
+from django.contrib.admin.models import LogEntry
+
+from conftest import Server, wait_until
+
+from ..models import Status, Task
+from .broker import Broker, own_broker
+from .functions import INCLUDE
+
+pytestmark = pytest.mark.django_db(transaction=True)
+ServeAPI = Callable[..., Server]
+StartWorker = Callable[..., Any]
+UNLIMITED = {"DEFAULT_RATE_LIMIT_LIMIT": "100000"}
+
+
+class Caller:
+    """
+    Whoever starts tasks that write one row each, by retrying cancelled ones, and remembers what was answered.
+    """
+
+    def __init__(self, server: Server, user: Any) -> None:
+        self.server = server
+        self.user = user
+        self.taken: dict[str, str] = {}
+        self.slowest = 0.0
+
+    def start_one(self, name: str, seconds: float = 0) -> None:
+        template = Task.objects.create(function="write_row", args=[self.user.pk, name, seconds], status=Status.CANCELLED)
+        began = time.monotonic()
+        answer = requests.post(f"{self.server.api}/tasks/task/{template.pk.hex}/retry", timeout=10)
+        self.slowest = max(self.slowest, time.monotonic() - began)
+        assert answer.status_code == 201, answer.text
+        self.taken[answer.json()["id"]] = name
+
+    def statuses(self) -> list[str]:
+        return list(Task.objects.filter(pk__in=list(self.taken)).values_list("status", flat=True))
+
+    def all_are(self, status: Status) -> bool:
+        return set(self.statuses()) == {status}
+
+
+def load(caller: Caller, broker: Broker) -> None:
+    """
+    Start a task every 0.2 s, while the broker is stopped for ten seconds, started empty, and flushed.
+    """
+
+    def disturb() -> None:
+        time.sleep(1)
+        broker.stop()
+        time.sleep(10)
+        broker.start()
+        time.sleep(1.5)
+        broker.client.flushall()
+
+    disturbance = threading.Thread(target=disturb)
+    disturbance.start()
+    number = 0
+    while disturbance.is_alive():
+        caller.start_one(f"under load {number}")
+        number += 1
+        time.sleep(0.2)
+    disturbance.join()
+
+
+def test_every_task_has_its_effect_exactly_once(serve: ServeAPI, start_worker: StartWorker, alice: Any) -> None:
+    with own_broker() as broker:
+        queue = {"REDIS_QUEUE_URL": broker.url}
+        caller = Caller(serve(**queue, **UNLIMITED, WEB_CONCURRENCY="1"), alice)
+        victim = start_worker(options=[*INCLUDE, "--concurrency", "20"], **queue)
+        for number in range(20):
+            caller.start_one(f"killed in the middle {number}", 4)
+        wait_until(lambda: caller.all_are(Status.RUNNING), seconds=30, what="20 tasks to run")
+        os.killpg(victim.pid, signal.SIGKILL)
+        caller.slowest = 0
+
+        for _ in range(2):
+            start_worker(beat=True, options=[*INCLUDE, "--concurrency", "6"], **queue)
+        load(caller, broker)
+        wait_until(lambda: caller.all_are(Status.SUCCEEDED), seconds=80, what="every task")
+
+        assert sorted(LogEntry.objects.values_list("object_repr", flat=True)) == sorted(caller.taken.values())
+        assert not Task.objects.unfinished().exists()
+        assert caller.slowest < 1
+
+
+def test_what_was_committed_when_the_api_was_killed_is_sent_by_the_sweep(serve: ServeAPI, start_worker: StartWorker, alice: Any) -> None:
+    with own_broker() as broker, ThreadPoolExecutor(1) as pool:
+        queue = {"REDIS_QUEUE_URL": broker.url}
+        server = serve(**queue, **UNLIMITED)
+        template = Task.objects.create(function="write_row", args=[alice.pk, "row"], status=Status.CANCELLED)
+        # It commits, and waits for the broker to take the message.
+        broker.freeze()
+        call = pool.submit(requests.post, f"{server.api}/tasks/task/{template.pk.hex}/retry", timeout=10)
+        wait_until(lambda: Task.objects.filter(status=Status.QUEUED).exists(), what="the commit")
+        os.killpg(server.process.pid, signal.SIGKILL)
+        assert isinstance(call.exception(10), requests.ConnectionError)
+        broker.go_on()
+
+        task = Task.objects.get(status=Status.QUEUED)
+        assert task.sent_at is None
+        start_worker(beat=True, options=INCLUDE, **queue)
+        wait_until(lambda: Task.objects.get(pk=task.pk).status == Status.SUCCEEDED, seconds=30, what="the sweep")
+        assert LogEntry.objects.count() == 1
+
+
+@pytest.mark.parametrize("away", ["closed", "frozen"])
+def test_a_broker_that_is_away_costs_less_than_a_second(serve: ServeAPI, alice: Any, away: str) -> None:
+    with own_broker() as broker:
+        caller = Caller(serve(REDIS_QUEUE_URL=broker.url, WEB_CONCURRENCY="1", **UNLIMITED), alice)
+        caller.start_one("the first one, which imports the code")
+        caller.slowest = 0
+        broker.stop() if away == "closed" else broker.freeze()
+
+        for number in range(5):
+            caller.start_one(f"while it is away {number}")
+
+        assert caller.slowest < 1
+
+
+def test_a_broker_that_may_drop_messages_is_named(serve: ServeAPI, start_worker: StartWorker) -> None:
+    sentence = "The broker's Redis may drop messages: its maxmemory-policy is allkeys-lru and has to be noeviction."
+    with own_broker("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru") as broker:
+        server = serve(REDIS_QUEUE_URL=broker.url)
+        worker = start_worker(REDIS_QUEUE_URL=broker.url)
+
+        def ready() -> Any:
+            return requests.get(f"{server.url}/health/ready", timeout=10).json()
+
+        wait_until(lambda: ready()["queue"] == "ok", what="the worker to consume")
+        assert ready()["details"] == [sentence]
+        wait_until(lambda: sentence in worker.log.read_text(encoding="utf-8"), what="the worker's line")
