@@ -1,6 +1,6 @@
 # `make run` and `make test` do all their set-up themselves; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz clients lint format format-check types migrations-check deploy-check schema-check coverage lock docs psql reset
+.PHONY: help run test bench bench-growth fuzz clients lint format format-check types migrations-check deploy-check schema-check coverage lock docs psql reset
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
 VENV := .venv
@@ -32,6 +32,12 @@ fuzz: $(VENV)/installed  ## Send generated requests and hold the answers against
 
 clients: $(VENV)/installed  ## Generate a TypeScript and a Python client, compile them and run the tour
 	@exec $(BIN)/python -m pytest -m clients $(ARGS)
+
+bench: $(VENV)/installed  ## Measure the API beside a bare WSGI application (ARGS="--workers 4" compares with that; needs wrk)
+	@exec $(BIN)/python -m benchmarks $(ARGS)
+
+bench-growth: $(VENV)/installed  ## Measure how answers slow down from a thousand to a million users and posts
+	@exec $(BIN)/python -m benchmarks --growth $(ARGS)
 
 lint: $(VENV)/installed  ## Look for mistakes
 	@$(BIN)/ruff check
