@@ -100,7 +100,7 @@ def measure(running: Servers, options: Options, sizes: Sequence[int], *, is_publ
             say("measuring")
             for title, connections, p50 in _measured(running, Site(web), size, options):
                 found.setdefault(title, {}).setdefault(connections, {})[size] = p50
-    text = f"{report.heading(options)}\n\n{table(found, sizes)}"
+    text = f"{report.heading(f'{SECONDS} s for each number of connections')}\n\n{table(found, sizes)}"
     path = report.save("growth", text, found)
     print(text)
     say(f"saved as {path}")
@@ -119,7 +119,8 @@ def _measured(running: Servers, site: Site, size: int, options: Options) -> list
             result = load(site.web.url, sent, connections=connections, seconds=SECONDS)
             if result.failed:
                 raise SystemExit(f"{row.title}: {result.failed} calls failed")
-            figures.append((row.title, connections, result.p50))
+            # The first table's lists are of so many users.
+            figures.append((row.title.replace(" of 1,000", ""), connections, result.p50))
     for deep in deep_pages(size):
         running.redis(CACHE).flushdb()
         ask_once(site.web, deep.requests[:1])

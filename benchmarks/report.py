@@ -13,23 +13,20 @@ from typing import Any
 from config.env import BASE_DIR, LOCAL_DIR
 
 from . import logins, processes
-from .rounds import CHANGED, DEFAULT, Options, Sample, Table, median
+from .rounds import CHANGED, DEFAULT, Sample, Table, median
 from .rows import ROWS, Row
 
 RESULTS = LOCAL_DIR / "bench"
 DOCUMENT = BASE_DIR / "docs" / "benchmarks.md"
 
 
-def heading(options: Options) -> str:
+def heading(how: str) -> str:
     """
     Say where, when and how it was measured.
     """
     describe = ("git", "describe", "--always", "--dirty")
     commit = subprocess.run(describe, cwd=BASE_DIR, stdout=subprocess.PIPE, text=True, check=False).stdout.strip()
-    return (
-        f"Measured at {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {processes.machine()}, commit {commit or 'unknown'}:"
-        f" {options.rounds} rounds of {options.seconds} s a row, {options.connections} connections, medians."
-    )
+    return f"Measured at {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {processes.machine()}, commit {commit or 'unknown'}: {how}, medians."
 
 
 def rows_table(table: Table) -> str:
