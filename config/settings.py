@@ -92,7 +92,7 @@ TEMPLATES = [
 _conninfo = ENV.database_conninfo() if ENV.has_database_server else conninfo_to_dict(EMBEDDED.database_url)
 DATABASES = {
     "default": {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "common.postgresql",
         "NAME": _conninfo.pop("dbname", ""),
         "USER": _conninfo.pop("user", ""),
         "PASSWORD": _conninfo.pop("password", ""),
