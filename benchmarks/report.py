@@ -63,7 +63,7 @@ def _line(row: Row, sample: Sample, table: Table) -> list[str]:
         f"{sample.postgres_us:.0f}",
         f"{sample.valkey_us:.0f}",
         f"{counts.statements:g}" if counts else "",
-        f"{counts.round_trips:g}" if counts else "",
+        f"{counts.round_trips}" if counts else "",
         str(sample.failed),
     ]
 
