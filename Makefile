@@ -1,6 +1,6 @@
 # `make run` and `make test` do all their set-up themselves; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz clients soak lint format format-check types migrations-check deploy-check docker-check schema-check audit coverage lock docs env psql backup restore reset
+.PHONY: help run test fuzz clients soak bench bench-growth lint format format-check types migrations-check deploy-check docker-check schema-check audit coverage lock docs env psql backup restore reset
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
 VENV := .venv
@@ -38,6 +38,12 @@ clients: $(VENV)/installed  ## Generate a TypeScript and a Python client, compil
 
 soak: $(VENV)/installed  ## Read and write by chance for minutes, and hold every read against the database
 	@exec $(BIN)/python -m pytest -m soak -s $(ARGS)
+
+bench: $(VENV)/installed  ## Measure the API beside a bare WSGI application (ARGS="--workers 4" compares with that; needs wrk)
+	@exec $(BIN)/python -m benchmarks $(ARGS)
+
+bench-growth: $(VENV)/installed  ## Measure how answers slow down from a thousand to a million users and posts
+	@exec $(BIN)/python -m benchmarks --growth $(ARGS)
 
 lint: $(VENV)/installed  ## Look for mistakes
 	@$(BIN)/ruff check

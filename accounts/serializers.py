@@ -1,3 +1,4 @@
+from functools import cached_property
 from typing import Any, ClassVar
 
 from django.contrib.auth.password_validation import validate_password
@@ -7,7 +8,7 @@ from rest_framework import serializers
 
 from common.exceptions import DuplicateValue
 from common.fields import EmailField, IntegerField, StringField, URLField
-from common.serializers import StrictModelSerializer, StrictSerializer
+from common.serializers import RowSerializer, StrictModelSerializer, StrictSerializer
 from tiers.models import RateLimit
 from tiers.serializers import RateLimitDetailSerializer
 
@@ -43,7 +44,7 @@ def check_new_password(value: str, user: User) -> str:
     return value
 
 
-class UserSerializer(serializers.ModelSerializer[User]):
+class UserSerializer(RowSerializer[User]):
     """
     A user; the e-mail address is null unless the reader is that user or a superuser.
     """
@@ -57,15 +58,19 @@ class UserSerializer(serializers.ModelSerializer[User]):
         "tier_id": None,
     }
 
+    reads = ("id", "email")
     email = serializers.SerializerMethodField()
 
     class Meta:
         model = User
         fields: tuple[str, ...] = ("id", "name", "username", "email", "profile_image_url", "tier_id")
 
+    @cached_property
+    def reader(self) -> Any:
+        return self.context["request"].user
+
     def get_email(self, user: User) -> str | None:
-        reader = self.context["request"].user
-        return user.email if reader.is_superuser or reader.pk == user.pk else None
+        return user.email if self.reader.is_superuser or self.reader.pk == user.id else None
 
 
 class OwnUserSerializer(UserSerializer):
@@ -182,7 +187,7 @@ class StrictLoginSerializer(StrictSerializer, LoginSerializer):
     """
 
 
-class SessionSerializer(serializers.ModelSerializer[Session]):
+class SessionSerializer(RowSerializer[Session]):
     """
     One login on one device; `current` is the one that asks.
     """
@@ -198,6 +203,7 @@ class SessionSerializer(serializers.ModelSerializer[Session]):
     }
 
     last_refreshed_at = serializers.DateTimeField(source="rotated_at", help_text="When it began, or was refreshed last.")
+    reads = ("id",)
     current = serializers.SerializerMethodField()
 
     class Meta:
@@ -205,7 +211,7 @@ class SessionSerializer(serializers.ModelSerializer[Session]):
         fields = ("id", "created_at", "last_refreshed_at", "expires_at", "ip_address", "user_agent", "current")
 
     def get_current(self, session: Session) -> bool:
-        return bool(session.pk == self.context["request"].auth.pk)
+        return bool(session.id == self.context["request"].auth.pk)
 
 
 class TokenSerializer(serializers.Serializer[Any]):

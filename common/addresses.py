@@ -3,6 +3,7 @@ The one place that says which address a request comes from.
 """
 
 import ipaddress
+from functools import lru_cache
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -32,6 +33,7 @@ def address_key(address: str) -> str:
     return str(ipaddress.ip_network(f"{address}/64", strict=False).network_address) + "/64"
 
 
+@lru_cache(maxsize=1024)
 def _parse(text: str) -> str:
     text = text.strip()
     if text.startswith("["):

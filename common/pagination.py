@@ -2,6 +2,8 @@
 Pages: `?page=1&items_per_page=10`, or `?cursor=` for paging without counting.
 """
 
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from django.core import signing
@@ -41,7 +43,21 @@ def page_query(request: Request) -> dict[str, Any]:
     """
     Return `page`, `items_per_page` and, where given, `cursor`; 422 for bad ones.
     """
-    query = PageQuerySerializer(data=request.query_params.dict())
+    given = request.query_params
+    if "cursor" in given:
+        return _validated(given.dict())
+    return dict(_numbered_page(given.get("page"), given.get("items_per_page")))
+
+
+@lru_cache(maxsize=1024)
+def _numbered_page(page: str | None, items_per_page: str | None) -> dict[str, Any]:
+    # Few pages are asked for again and again, and what is wrong is not kept.
+    given = {"page": page, "items_per_page": items_per_page}
+    return _validated({name: text for name, text in given.items() if text is not None})
+
+
+def _validated(parameters: Mapping[str, str]) -> dict[str, Any]:
+    query = PageQuerySerializer(data=parameters)
     if not query.is_valid():
         raise InvalidInput("query", query.errors)
     return dict(query.validated_data)

@@ -21,8 +21,9 @@ class OptionalSlashPattern(RoutePattern):
     """
 
     def match(self, path: str) -> Any:
-        other = f"{path}/" if str(self).endswith("/") else path.removesuffix("/")
-        return super().match(path) or super().match(other)
+        if str(self).endswith("/"):
+            return super().match(path if path.endswith("/") else f"{path}/")
+        return super().match(path.removesuffix("/"))
 
 
 path = partial(_path, Pattern=OptionalSlashPattern)

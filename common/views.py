@@ -18,6 +18,7 @@ from rest_framework.views import APIView
 from .exceptions import BodyTooLarge, Forbidden, InvalidInput, NotFound, RateLimited, Unauthorized
 from .models import SoftDeleteModel, model_title
 from .parsers import missing_body
+from .serializers import RowSerializer
 
 NOT_AUTHENTICATED = "Not authenticated"
 
@@ -166,7 +167,10 @@ class ViewSet(RefusalOrderMixin, viewsets.GenericViewSet[Any]):
         """
         Oldest first, in pages. `page` counts all of them; `cursor` does not, and stays fast however many there are.
         """
-        page = self.paginate_queryset(self.get_queryset())
+        serializer_class, queryset = self.get_serializer_class(), self.get_queryset()
+        if issubclass(serializer_class, RowSerializer):
+            queryset = serializer_class.narrow(queryset)
+        page = self.paginate_queryset(queryset)
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
     def create(self, request: Request, **path: Any) -> Response:

@@ -35,7 +35,7 @@ def database(env: Environment, embedded: Addresses) -> dict[str, Any]:
     }
     options = " ".join([conninfo.pop("options", ""), *(f"-c {name}={seconds}s" for name, seconds in timeouts.items())]).strip()
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "common.postgresql",
         **names,
         "HOST": conninfo.pop("host", ""),
         "PORT": conninfo.pop("port", ""),

@@ -1,12 +1,12 @@
 from rest_framework import serializers
 
 from common.fields import StringField, URLField
-from common.serializers import StrictModelSerializer
+from common.serializers import RowSerializer, StrictModelSerializer
 
 from .models import Post
 
 
-class PostSerializer(serializers.ModelSerializer[Post]):
+class PostSerializer(RowSerializer[Post]):
     example = {
         "id": 1,
         "title": "Hello",

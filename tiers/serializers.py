@@ -4,12 +4,12 @@ from django.core.exceptions import ValidationError as DjangoValidationError
 from rest_framework import serializers
 
 from common.fields import IntegerField, StringField
-from common.serializers import StrictModelSerializer
+from common.serializers import RowSerializer, StrictModelSerializer
 
 from .models import MAX_LIMIT, MAX_PERIOD, RateLimit, Tier, normalize_path
 
 
-class TierSerializer(serializers.ModelSerializer[Tier]):
+class TierSerializer(RowSerializer[Tier]):
     example = {"id": 1, "name": "free", "created_at": "2026-01-31T12:00:00Z"}
 
     class Meta:
@@ -27,7 +27,7 @@ class TierInputSerializer(StrictModelSerializer):
         fields = ("name",)
 
 
-class RateLimitSerializer(serializers.ModelSerializer[RateLimit]):
+class RateLimitSerializer(RowSerializer[RateLimit]):
     example: ClassVar[dict[str, Any]] = {
         "id": 1,
         "tier_id": 1,

@@ -9,6 +9,7 @@ from rest_framework_simplejwt.tokens import AccessToken
 
 from accounts.models import Session
 from accounts.tokens import access_token, refresh_token
+from conftest import wait_until
 
 from .factories import API, bearer, log_in, make_session
 
@@ -53,6 +54,14 @@ class TestAccessToken:
         response = client.get(f"{API}/user/me/", headers=bearer(str(token)))
 
         assert (response.status_code, response.json()) == (401, {"detail": "User not authenticated."})
+
+    def test_token_that_was_good_expires(self, client: APIClient, alice: Any) -> None:
+        token = AccessToken(access_token(make_session(alice)))  # type: ignore[arg-type]
+        token.set_exp(lifetime=timedelta(seconds=3))
+        headers = bearer(str(token))
+
+        assert client.get(f"{API}/user/me/", headers=headers).status_code == 200
+        wait_until(lambda: client.get(f"{API}/user/me/", headers=headers).status_code == 401, seconds=10, what="the end of the token")
 
     def test_token_of_an_expired_session_is_401(self, client: APIClient, alice: Any) -> None:
         session = make_session(alice, expires_at=timezone.now() - timedelta(seconds=1))
