@@ -106,6 +106,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     Fail in CI what is skipped elsewhere: there, everything that a test needs is installed.
     """
     report = yield
+    # A lone surrogate that a test had logged cannot be sent to the process that reports.
+    report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
     if report.skipped and os.environ.get("CI"):
         report.outcome, report.longrepr = "failed", f"Skipped in CI: {report.longrepr}"
     return report
