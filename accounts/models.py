@@ -233,8 +233,10 @@ class User(SoftDeleteModel, TimestampedModel, AbstractBaseUser, PermissionsMixin
         return set(User.objects.filter(pk=self.pk).select_for_update(no_key=True).values_list("username", flat=True))
 
     def _invalidate(self, stored_names: set[str]) -> None:
-        names = [word(name) for name in {self.username, *stored_names}]
-        invalidate("user_list:*", f"auth:{self.pk}:*", *(f"{group}:{name}:*" for name in names for group in ("users", "user_tiers")))
+        # About a user who is new nothing has been answered: what is not found is not stored.
+        names = [word(name) for name in {self.username, *stored_names}] if stored_names else []
+        about = [f"{group}:{name}:*" for name in names for group in ("users", "user_tiers")]
+        invalidate("user_list:*", *([f"auth:{self.pk}:*"] if names else []), *about)
 
     @staticmethod
     def _was_superuser(loaded: dict[str, Any]) -> bool:

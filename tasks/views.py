@@ -16,6 +16,7 @@ from .models import Task
 from .serializers import MessageInputSerializer, TaskCreatedSerializer, TaskQuerySerializer, TaskSerializer
 from .services import NotRetried, enqueue, retry
 from .tasks import sample_background_task
+from .throttles import TaskStartThrottle
 
 
 class QueueOff(ServiceUnavailable):
@@ -76,7 +77,10 @@ class TaskViewSet(IdempotentMixin, ViewSet):
 
     @property
     def is_limited_by_default(self) -> bool:
-        return self.action in ("create", "retry")
+        return self.action == "create"
+
+    def get_throttles(self) -> list[Any]:
+        return [*super().get_throttles(), *([TaskStartThrottle()] if self.action == "retry" else [])]
 
     def get_queryset(self) -> QuerySet[Task]:
         """

@@ -58,7 +58,7 @@ class TierThrottle(RateThrottle):
         self.tier_name = tier.name if tier else "(none)" if request.user.is_authenticated else "(anonymous)"
         path = self.get_name(request, view)
         rate = tier.rates.get(path) if tier else None
-        if rate is None and getattr(view, "is_limited_by_default", False):
+        if rate is None and self.has_default(view):
             if request.user.is_authenticated:
                 _warn(path, tier.name if tier else "", request.user.pk)
             limit, period = settings.DEFAULT_RATE_LIMIT
@@ -71,7 +71,10 @@ class TierThrottle(RateThrottle):
 
     def may_hold(self, view: Any) -> bool:
         # Whom no authenticator tells apart has no tier.
-        return bool(view.get_authenticators()) or getattr(view, "is_limited_by_default", False)
+        return bool(view.get_authenticators()) or self.has_default(view)
+
+    def has_default(self, view: Any) -> bool:
+        return bool(getattr(view, "is_limited_by_default", False))
 
 
 def _warn(path: str, tier: str, user_id: int) -> None:

@@ -142,13 +142,14 @@ class TestRetry:
         assert client_for(admin).post(f"{TASK}/{task.pk.hex}/retry").status_code == 201
         assert set(Task.objects.values_list("owner_id", flat=True)) == {alice.pk}
 
-    def test_it_is_limited_as_making_one_is(self, alices: APIClient, alice: Any, settings: Settings) -> None:
+    def test_it_is_counted_with_the_tasks_that_are_started(self, alices: APIClient, alice: Any, settings: Settings) -> None:
         settings.DEFAULT_RATE_LIMIT = Rate(2, 3600)
         task = make_task(alice, status=Status.FAILED)
 
-        answers = [alices.post(f"{TASK}/{task.pk.hex}/retry") for _ in range(3)]
+        answers = [alices.post(path) for path in (f"{TASK}?message=hello", f"{TASK}/{task.pk.hex}/retry", f"{TASK}/{task.pk.hex}/retry")]
 
         assert [answer.status_code for answer in answers] == [201, 201, 429]
+        assert [answer["X-RateLimit-Remaining"] for answer in answers] == ["1", "0", "0"]
         assert "Retry-After" in answers[-1]
 
 

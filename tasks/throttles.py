@@ -1,0 +1,19 @@
+from typing import Any
+
+from django.urls import reverse
+from rest_framework.request import Request
+
+from common.routing import stored_form
+from tiers.throttles import TierThrottle
+
+
+class TaskStartThrottle(TierThrottle):
+    """
+    Count what starts a task in another way as the start that it is: who may start ten tasks in an hour does not retry a hundred.
+    """
+
+    def get_name(self, request: Request, view: Any) -> str:
+        return stored_form(reverse("task-create").strip("/"))
+
+    def has_default(self, view: Any) -> bool:
+        return True
