@@ -1,6 +1,6 @@
 # `make run` and `make test` do all their set-up themselves; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz clients soak bench bench-growth lint format format-check types migrations-check deploy-check docker-check schema-check audit coverage lock docs env psql backup restore reset
+.PHONY: help run test test-slow fuzz clients soak bench bench-growth lint format format-check types migrations-check deploy-check docker-check schema-check audit coverage lock docs env psql backup restore reset
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
 VENV := .venv
@@ -27,8 +27,11 @@ $(VENV)/installed: requirements-dev.txt
 run: $(VENV)/installed  ## Start everything: database, API, worker, admin
 	@exec $(BIN)/python -m config.run
 
-test: $(VENV)/installed  ## Run all tests, on servers of their own (ARGS="-k login" goes to pytest)
+test: $(VENV)/installed  ## Run the tests, on servers of their own (ARGS="-k login" goes to pytest)
 	@exec $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-slow: $(VENV)/installed  ## Run the tests that put NGINX in front, kill processes and cut connections, for minutes
+	@exec $(BIN)/python -m pytest -m slow --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 fuzz: $(VENV)/installed  ## Send generated requests and hold the answers against the OpenAPI description
 	@exec $(BIN)/python -m pytest -m fuzz $(ARGS)
@@ -78,8 +81,8 @@ schema-check: $(VENV)/installed  ## Validate the OpenAPI description
 audit: $(VENV)/installed  ## Say whether a library in use has a known security fault
 	@$(BIN)/python -m config.audit
 
-coverage: $(VENV)/installed  ## Run all tests and show which statements and branches they reach
-	@exec $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered $(ARGS)
+coverage: $(VENV)/installed  ## Run these and the slow tests and show which statements and branches they reach
+	@exec $(BIN)/python -m pytest -m 'not fuzz and not clients and not soak' --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered $(ARGS)
 
 lock: $(VENV)/installed  ## Compile pyproject.toml into both requirements files (ARGS="--upgrade" takes newer versions)
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes $(ARGS) --output-file requirements.txt pyproject.toml

@@ -2,10 +2,16 @@
 The gunicorn worker that loses nothing when it stops.
 """
 
+import time
 from typing import Any
 
+from django.conf import settings
 from gunicorn.http import wsgi
 from gunicorn.workers.gthread import ThreadWorker
+
+DRAIN_SECONDS = 5.0
+# NGINX lets bodies pass that are 64 KiB larger than what the application takes, so that this says its refusal itself.
+PASSED_BYTES = 128 * 1024
 
 
 class _Buffer(bytearray):
@@ -51,6 +57,12 @@ class WebWorker(ThreadWorker):
     # Those of other workers that this process was forked with: while one process has a socket open, the kernel lets clients connect to it.
     inherited: tuple[Any, ...] = ()
     has_left = False
+
+    def _keepalive_after(self, conn: Any, keepalive: bool) -> bool:
+        # gunicorn reads 64 KiB of a body that the application refused unread, and closes the connection on what is left of it: the answer
+        # may be lost then. Here all is read that a proxy passes on which holds to the same limit.
+        conn.parser.finish_body(deadline=time.monotonic() + DRAIN_SECONDS, max_bytes=settings.MAX_BODY_BYTES + PASSED_BYTES)
+        return bool(super()._keepalive_after(conn, keepalive))
 
     def set_accept_enabled(self, enabled: bool) -> None:
         super().set_accept_enabled(enabled)

@@ -171,15 +171,15 @@ class TestWrong:
         make_user("inactive", is_active=False)
         make_user("unusable", password=None)
 
-        def fastest(name: str) -> float:
-            return min(timed(name) for _ in range(5))
-
         def timed(name: str) -> float:
             started = time.perf_counter()
             client.post(URL, {"username": name, "password": "Wr0ngest!"})
             return time.perf_counter() - started
 
-        assert 0.5 < fastest(name) / fastest("alice") < 2
+        # In turn, and the fastest of each: what else the machine does is not to be measured.
+        pairs = [(timed(name), timed("alice")) for _ in range(15)]
+
+        assert 0.5 < min(first for first, _ in pairs) / min(second for _, second in pairs) < 2
 
 
 class TestGuard:

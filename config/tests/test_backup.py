@@ -21,7 +21,7 @@ from posts.tests.factories import make_post
 from tasks.tests.factories import make_task
 from tiers.tests.factories import make_rate_limit
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 
 @pytest.fixture

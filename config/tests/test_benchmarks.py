@@ -11,7 +11,7 @@ import pytest
 
 from conftest import BASE_DIR
 
-pytestmark = pytest.mark.skipif(shutil.which("wrk") is None, reason="needs wrk (apt-get install wrk)")
+pytestmark = [pytest.mark.skipif(shutil.which("wrk") is None, reason="needs wrk (apt-get install wrk)"), pytest.mark.slow]
 
 
 def bench(*arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -15,7 +15,7 @@ from conftest import BASE_DIR, child_environment, free_port, started, wait_until
 
 from . import compose
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 SERVICES = compose.services(compose.DEVELOPMENT, {})
 # Where the suite's servers are, instead of containers; and no place of the developer's to write to.
 SERVERS = ("DATABASE_URL", "REDIS_CACHE_URL", "REDIS_RATE_LIMIT_URL", "REDIS_QUEUE_URL")

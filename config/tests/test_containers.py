@@ -22,9 +22,12 @@ HEADERS = {"Host": "api.example.com", "X-Forwarded-Proto": "https", "X-Forwarded
 REQUIRED = ("SECRET_KEY_FILE", "ALLOWED_HOSTS", "REDIS_CACHE_URL_FILE", "REDIS_RATE_LIMIT_URL_FILE", "REDIS_QUEUE_URL_FILE")
 ONCE = ("migrate", "create_first_superuser", "create_first_tier")
 
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("redis-cli") or shutil.which("valkey-cli")), reason="needs redis-cli: install the package redis-tools"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not (shutil.which("redis-cli") or shutil.which("valkey-cli")), reason="needs redis-cli: install the package redis-tools"
+    ),
+    pytest.mark.slow,
+]
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +38,7 @@ def deployment() -> Iterator[Deployment]:
     # Outside of pytest's own folder, which PostgreSQL's account may not enter.
     deployment = Deployment(Path(tempfile.mkdtemp(prefix="deployment-")))
     try:
-        deployment.running("postgres")
+        deployment.running(*SERVERS)
         deployment.outputs = [deployment.run(name) for name in ONCE]  # type: ignore[attr-defined]
         yield deployment
     finally:

@@ -17,7 +17,7 @@ from conftest import free_port, wait_until
 
 from .production import Nginx, Production, needs_nginx, production, proxied
 
-pytestmark = [needs_nginx, pytest.mark.django_db(transaction=True)]
+pytestmark = [needs_nginx, pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 FORGED = {
     "X-Forwarded-For": "192.0.2.7",

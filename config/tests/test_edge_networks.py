@@ -17,7 +17,7 @@ from conftest import answers, free_port, started, wait_until
 
 from .production import Nginx, Production, needs_nginx, production, proxied
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

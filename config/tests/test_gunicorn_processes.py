@@ -23,7 +23,7 @@ from conftest import PASSWORD, Server, wait_until
 
 from .processes import are_replaced, connections, private_bytes, workers
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 MEBIBYTE = 1024 * 1024
 
 
@@ -77,7 +77,7 @@ class TestFork:
         wait_until(lambda: all(not connections(pid) for pid in workers(server)), what="the workers to be without connections")
         assert connections(server.process.pid) == set()
 
-        ask_all(server, "/api/v1/users")
+        ask_all(server, "/api/v1/users?cursor=")
         ask_all(server, "/health/ready")
 
         assert connections(server.process.pid) == set()
@@ -89,7 +89,7 @@ class TestFork:
     def test_the_database_knows_each_worker_apart(self, serve: Callable[..., Server], alice: User) -> None:
         server = serve(WEB_CONCURRENCY="2")
 
-        ask_all(server, "/api/v1/users")
+        ask_all(server, "/api/v1/users?cursor=")
 
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
@@ -99,7 +99,7 @@ class TestFork:
     def test_a_worker_has_little_memory_of_its_own(self, serve: Callable[..., Server], alice: User) -> None:
         server = serve(WEB_CONCURRENCY="2")
 
-        ask_all(server, "/api/v1/users")
+        ask_all(server, "/api/v1/users?cursor=")
 
         assert max(private_bytes(pid) for pid in workers(server)) < 60 * MEBIBYTE
 

@@ -40,7 +40,8 @@ def test_no_module_is_too_long_to_read(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=str)
 def test_no_module_is_a_drawer(path: Path) -> None:
-    assert path.stem not in {"utils", "helpers", "misc", "core", "base"}
+    # Django looks for a database backend in a module of this name.
+    assert path.stem not in {"utils", "helpers", "misc", "core", "base"} or path == Path("common/postgresql/base.py")
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)

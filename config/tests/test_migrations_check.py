@@ -11,7 +11,7 @@ import pytest
 
 from conftest import BASE_DIR, child_environment
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 MIGRATION = """
 from django.db import migrations, models

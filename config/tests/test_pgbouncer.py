@@ -18,7 +18,7 @@ from tasks.models import Status, Task
 
 from .pgbouncer import pooled, python
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import requests
 
 from conftest import PASSWORD, Server, child_environment, wait_until
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 SECRETS = {
     "SECRET_KEY": "signing-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJ",

@@ -7,7 +7,7 @@ import pytest
 
 from conftest import Server
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 # Of Linux' `struct tcp_info`: how many segments with data in them came in.
 DATA_SEGMENTS_IN = 152

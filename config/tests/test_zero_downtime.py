@@ -13,7 +13,7 @@ from posts.models import Post
 from .load import Load
 from .production import Production, hang_up, needs_nginx, production
 
-pytestmark = [needs_nginx, pytest.mark.django_db(transaction=True)]
+pytestmark = [needs_nginx, pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

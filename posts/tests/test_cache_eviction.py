@@ -17,7 +17,7 @@ from common.tests.concurrency import in_background
 from ..models import Post
 from .factories import make_post
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 
 @pytest.fixture

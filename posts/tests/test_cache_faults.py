@@ -19,7 +19,7 @@ from conftest import PASSWORD, Server, wait_until
 from ..models import Post
 from .factories import make_post
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 # For so long an answer may be stale that could not be invalidated at once, and a writer that died keeps answers out of the cache.
 BOUND_SECONDS = 10
 # Longer than any line is held here: a test decides when a reader or a writer goes on.

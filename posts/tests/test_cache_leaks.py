@@ -18,7 +18,7 @@ from tiers.tests.factories import make_rate_limit
 
 from .factories import make_post
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 PATHS = (
     "users",
     "users?page=1&items_per_page=3",

@@ -21,7 +21,7 @@ from ..models import Post
 from .factories import make_post
 from .test_cache_faults import BOUND_SECONDS, shown, until_hit, writer_at
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 AWAY, BACK = "Redis of the cache is away", "Redis of the cache is back"
 FULL = "Redis of the cache takes no writes"
 

@@ -20,7 +20,7 @@ from ..models import Status, Task
 from .broker import Broker, own_broker
 from .functions import INCLUDE
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 ServeAPI = Callable[..., Server]
 StartWorker = Callable[..., Any]
 UNLIMITED = {"DEFAULT_RATE_LIMIT_LIMIT": "100000"}

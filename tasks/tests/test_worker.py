@@ -23,7 +23,7 @@ from ..services import enqueue
 from . import functions
 from .functions import INCLUDE
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 StartWorker = Callable[..., Any]
 TASK = "/api/v1/tasks/task"
@@ -52,7 +52,7 @@ class TestOneWorker:
     def test_progress_is_seen_while_it_runs(self, client: APIClient) -> None:
         task = enqueue(functions.count_up, 40, 4)
 
-        wait_until(lambda: 0 < client.get(f"{TASK}/{task.pk.hex}").json()["progress"] < 100, what="progress")
+        wait_until(lambda: 0 < (client.get(f"{TASK}/{task.pk.hex}").json()["progress"] or 0) < 100, what="progress")
         shown = []
         while status_of(task) == Status.RUNNING:
             shown.append(client.get(f"{TASK}/{task.pk.hex}").json()["progress"])

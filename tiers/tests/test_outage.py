@@ -16,7 +16,7 @@ from conftest import Server, wait_until
 
 from ..models import RateLimit, Tier
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 AWAY = "Redis of the rate limits is away, counting in the process"
 BACK = "Redis of the rate limits is back"
