@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -103,10 +104,15 @@ def test_production_shows_no_documentation_and_redirects_what_came_without_tls(w
     assert (plain.status_code, plain.headers["Location"]) == (301, "https://api.example.com/api/v1/users")
 
 
-def test_the_web_server_reaches_every_server(web: str) -> None:
-    ready = requests.get(f"{web}/health/ready", headers=HEADERS, timeout=10).json()
+def test_the_web_server_reaches_every_server(deployment: Deployment, web: str) -> None:
+    deployment.running("worker")
 
-    assert set(ready.values()) == {"ok"}
+    def ready() -> Any:
+        return requests.get(f"{web}/health/ready", headers=HEADERS, timeout=10).json()
+
+    # A worker takes a while to prove that it consumes.
+    wait_until(lambda: "details" not in ready(), seconds=30, what="the worker")
+    assert set(ready().values()) == {"ok"}
 
 
 def test_the_database_asks_for_the_password_and_sorts_as_local_mode_does(deployment: Deployment) -> None:
@@ -158,6 +164,13 @@ def test_the_queue_outlives_a_restart_and_the_cache_does_not(deployment: Deploym
 @pytest.mark.parametrize("name", ["web", "worker", "beat", *SERVERS])
 def test_sigterm_ends_a_service_in_good_time_and_then_it_is_unhealthy(deployment: Deployment, name: str) -> None:
     deployment.running(*SERVERS, name)
+    if name == "beat":
+        schedule = deployment.temporary
+        wait_until(lambda: any(path.stat().st_size for path in schedule.glob("celerybeat-schedule*")), what="its first entry")
+    if name in SERVERS:
+        # As Compose does: who depends on a server goes before it.
+        for client in {"web", "worker", "beat"} & deployment.processes.keys():
+            deployment.stop(client)
 
     status, seconds = deployment.stop(name)
 

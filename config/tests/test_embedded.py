@@ -76,7 +76,7 @@ def start(directory: Path) -> Iterator[Start]:
     for used in {user.directory for user in users if user.directory.exists()}:
         if used.stat().st_uid == os.geteuid():
             embedded.stop(used, delete=used != directory)
-        wait_until(partial(unused, used))
+        wait_until(partial(unused, used), seconds=60)
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ class TestStopping:
         alice.kill()
         assert query(embedded.addresses(directory), "SELECT * FROM seen_again") == 1
         bob.kill()
-        wait_until(partial(unused, directory))
+        wait_until(partial(unused, directory), seconds=60)
         assert query(start(directory).ready(), "SELECT * FROM seen_again") == 1
 
     def test_a_held_lock_outlasts_an_exec(self, directory: Path, start: Start) -> None:
@@ -183,7 +183,7 @@ class TestStopping:
         os.killpg(alice.process.pid, signal.SIGINT)
         os.killpg(bob.process.pid, signal.SIGHUP)
 
-        wait_until(partial(unused, directory))
+        wait_until(partial(unused, directory), seconds=60)
 
     def test_deleting_leaves_no_data(self, fresh: Path, start: Start) -> None:
         start(fresh).ready()
@@ -215,7 +215,7 @@ class TestKilling:
         alice.kill()
         bob.kill()
 
-        wait_until(partial(unused, directory))
+        wait_until(partial(unused, directory), seconds=60)
 
     def test_a_killed_postgres_comes_back_with_its_data(self, directory: Path, start: Start) -> None:
         alice = start(directory, "postgres")

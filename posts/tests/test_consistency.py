@@ -23,7 +23,7 @@ from .owners import DOORS, Owner, connect
 OWNERS = 4
 WRITES_OF_TEN = 3
 PAGES = ("page=1&items_per_page=10", "page=2&items_per_page=10", "page=1&items_per_page=3")
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 
 class Reader:

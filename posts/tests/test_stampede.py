@@ -21,7 +21,7 @@ from conftest import Server, wait_until
 from ..models import Post
 from .factories import make_post
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 AT_ONCE = 100
 # How long those who wait go on waiting for one who died.
 LOCK_PATIENCE = 2.0

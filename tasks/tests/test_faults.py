@@ -13,7 +13,7 @@ import requests
 
 from conftest import Server, wait_until
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 # Nothing listens there.
 BROKER_AWAY = "redis://127.0.0.1:1/0"
 HELLO = {"message": "hello"}

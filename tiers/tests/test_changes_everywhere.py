@@ -18,7 +18,7 @@ from conftest import BASE_DIR, Server, child_environment
 
 from ..models import RateLimit, Tier
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 
 class Caller:

@@ -16,7 +16,7 @@ from common.tests.api_calls import signed_in
 from conftest import Server, wait_until
 from tiers.models import RateLimit, Tier
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 PERIOD = 3
 
