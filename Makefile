@@ -81,8 +81,8 @@ schema-check: $(VENV)/installed  ## Validate the OpenAPI description
 audit: $(VENV)/installed  ## Say whether a library in use has a known security fault
 	@$(BIN)/python -m config.audit
 
-coverage: $(VENV)/installed  ## Run these and the slow tests and show which statements and branches they reach
-	@exec $(BIN)/python -m pytest -m 'not fuzz and not clients and not soak' --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered $(ARGS)
+coverage: $(VENV)/installed  ## Run the tests and show which statements and branches they reach
+	@exec $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered $(ARGS)
 
 lock: $(VENV)/installed  ## Compile pyproject.toml into both requirements files (ARGS="--upgrade" takes newer versions)
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes $(ARGS) --output-file requirements.txt pyproject.toml
