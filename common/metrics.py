@@ -4,10 +4,8 @@ Counters, added up over gunicorn's processes, at `/metrics` in Prometheus' forma
 
 import ipaddress
 import os
-import re
 import time
 from collections.abc import Iterator
-from functools import cache
 
 from django.conf import settings
 from django.db import DatabaseError, connection
@@ -22,6 +20,7 @@ from .counters import REQUEST_SECONDS, REQUESTS, SCRAPED
 from .exceptions import NotFound
 from .health import LiveView
 from .middleware import GetResponse
+from .routing import readable
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 CONNECTIONS = """
@@ -53,13 +52,8 @@ def route_label(request: HttpRequest) -> str:
     Return the route that a request matched, such as `/api/v1/user/{username}`, or `unknown`; `static` for all that lies below that path.
     """
     if request.resolver_match:
-        return _readable(request.resolver_match.route)
+        return "/" + readable(request.resolver_match.route).removesuffix("$")
     return "static" if request.path_info.startswith(settings.STATIC_URL) else "unknown"
-
-
-@cache
-def _readable(route: str) -> str:
-    return "/" + re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route).removesuffix("$")
 
 
 class MetricsView(LiveView):

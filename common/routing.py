@@ -53,11 +53,19 @@ def api_patterns() -> Iterator[tuple[str, URLPattern]]:
 
 
 @lru_cache(maxsize=1024)
+def readable(route: str) -> str:
+    """
+    Return a route as people write it: `api/v1/user/<str:username>` is `api/v1/user/{username}`.
+    """
+    return re.sub(r"[<{](?:\w+:)?(\w+)[>}]", r"{\1}", route)
+
+
+@lru_cache(maxsize=1024)
 def stored_form(route: str) -> str:
     """
     Return a route's name in rate limits: `api/v1/user/<str:username>` is `api_v1_user_{username}`.
     """
-    return re.sub(r"[<{](?:\w+:)?(\w+)[>}]", r"{\1}", route).strip("/").replace("/", "_")
+    return readable(route).strip("/").replace("/", "_")
 
 
 @cache

@@ -86,15 +86,12 @@ def _look(worker: Worker, listeners: list[Any]) -> None:
         if listener not in worker.sockets:
             others.register(descriptor, select.POLLIN)
 
-    def answer(waiting: "select.poll") -> None:
-        for descriptor, event in waiting.poll(0):
+    while worker.alive:
+        time.sleep(LOOK_SECONDS)
+        for descriptor, event in others.poll(0):
             if event == select.POLLIN:
                 # In the worker's own thread; where another worker was faster there is nothing left to accept.
                 worker.method_queue.defer(worker.accept, by_descriptor[descriptor])
-
-    while worker.alive:
-        time.sleep(LOOK_SECONDS)
-        answer(others)
 
 
 def _address(listener: Any) -> str:

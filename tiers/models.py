@@ -11,7 +11,7 @@ from django.db import IntegrityError, models, transaction
 from common.cache import invalidate, word
 from common.exceptions import Conflict, DuplicateValue
 from common.models import DeleteEachQuerySet, TimestampedModel
-from common.routing import api_routes, stored_form
+from common.routing import api_routes, readable, stored_form
 
 MAX_LIMIT = 2_147_483_647
 MAX_PERIOD = 31_536_000
@@ -122,7 +122,7 @@ def route_choices() -> list[tuple[str, str]]:
     """
     Return every route of the API, in its stored form and as `api/v1/user/{username}`, for a form's choices.
     """
-    shown = {stored_form(route): re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route).strip("/") for route in api_routes()}
+    shown = {stored_form(route): readable(route).strip("/") for route in api_routes()}
     return sorted(shown.items(), key=lambda choice: choice[1])
 
 
