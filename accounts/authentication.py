@@ -12,6 +12,9 @@ class BearerAuthentication(BaseAuthentication):
     A token that is not good counts as none, so that it does not shut its owner out of what anyone may read.
     """
 
+    # Whoever sends no such header is nobody: `common.fast_path` need not ask.
+    reads_only_authorization = True
+
     def authenticate(self, request: Request) -> tuple[User, Session] | None:
         scheme, _, raw = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer":

@@ -69,7 +69,7 @@ class Entry:
         self.versions: list[bytes | None] = []
         self.holder: bytes | None = None
         self.expired_body: bytes | None = None
-        self.has_created = False
+        self.has_created = self.has_looked = False
 
     @property
     def is_open(self) -> bool:
@@ -99,6 +99,13 @@ class Entry:
             self.beside_version = None
         return body
 
+    def look_up(self) -> bytes | None:
+        """
+        Return the stored body if it is still right, else `None`; a `read_or_claim()` after it goes on from what was seen.
+        """
+        self.has_looked = True
+        return self._look([self.lock_name])
+
     def read_or_claim(self) -> tuple[bytes | None, str]:
         """
         Return a body with `hit` or `stale`, or no body to the one caller who is to compute it.
@@ -107,7 +114,8 @@ class Entry:
         """
         deadline, pause = time.monotonic() + LOCK_SECONDS, FIRST_POLL_SECONDS
         while True:
-            body = self._look([self.lock_name])
+            body = None if self.has_looked else self._look([self.lock_name])
+            self.has_looked = False
             if body is not None:
                 return body, "hit"
             if self.is_open and None in (*self.versions, self.holder):

@@ -3,7 +3,7 @@ Cached views: `@cached("users:{username}:posts:post_{id}")` on a view's method o
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from string import Formatter
 from typing import Any
@@ -30,6 +30,7 @@ class Caching:
     query: type[QuerySerializer] | None
     same_for_all: bool
     serve_expired: bool
+    action: Callable[..., Any]
 
     @functools.cached_property
     def names(self) -> frozenset[str]:
@@ -45,19 +46,18 @@ class Caching:
     def may_store(self, request: Any) -> bool:
         return CALLER in self.names or not request.user.is_authenticated
 
-    def entry(self, request: Any, path: dict[str, Any]) -> Entry | None:
+    def entry(self, query: Mapping[str, str], path: Mapping[str, Any], user_id: int | None) -> Entry | None:
         """
         Return the entry of this request; `None` where the query is wrong, which the view refuses in its own order, or gives a declared
         parameter that the key does not name.
         """
-        given = {name: request.query_params[name] for name in self.query_names if name in request.query_params}
+        given = {name: query[name] for name in self.query_names if name in query}
         if not self.names >= given.keys():
             return None
         parameters = _validated(self.query, frozenset(given.items())) if self.query else {}
         if parameters is None:
             return None
-        user = request.user
-        values = {**parameters, CALLER: user.pk if user.is_authenticated else "anonymous", **path}
+        values = {**parameters, CALLER: "anonymous" if user_id is None else user_id, **path}
         key = self.key.format(**{name: word(values[name]) for name in self.names})
         return Entry(key, self.expire, serve_expired=self.serve_expired)
 
@@ -81,12 +81,16 @@ def cached(
 
     Requests that may be answered so carry `X-Cache`: `hit`, `miss`, `stale`, or `off` where nothing could be read or stored.
     """
-    caching = Caching(key, expire, query, same_for_all, serve_expired)
 
     def decorate(action: Callable[..., Any]) -> Callable[..., Any]:
+        caching = Caching(key, expire, query, same_for_all, serve_expired, action)
+
         @functools.wraps(action)
         def wrapper(view: Any, request: Any, **path: Any) -> Any:
-            entry = caching.entry(request, path) if caching.may_answer(request) else None
+            # What the fast path did not find; asked for once, it is not there for what the action calls.
+            entry = vars(request._request).pop("looked_up", None)
+            if entry is None and caching.may_answer(request):
+                entry = caching.entry(request.query_params, path, request.user.pk)
             if entry is None:
                 return action(view, request, **path)
             may_store = caching.may_store(request)

@@ -8,7 +8,7 @@ from functools import cache, lru_cache, partial
 from typing import Any
 
 from django.conf import settings
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls import ResolverMatch, URLPattern, URLResolver, get_resolver
 from django.urls.conf import _path  # type: ignore[attr-defined]
 from django.urls.resolvers import RoutePattern
 
@@ -27,6 +27,14 @@ class OptionalSlashPattern(RoutePattern):
 
 
 path = partial(_path, Pattern=OptionalSlashPattern)
+
+
+@lru_cache(maxsize=2048)
+def resolved(path_info: str, urlconf: str) -> ResolverMatch:
+    """
+    Return what a path leads to, or raise `Resolver404`. It is remembered: going through the patterns takes longer than many a view.
+    """
+    return get_resolver(urlconf).resolve(path_info)
 
 
 def api_routes() -> Iterator[str]:

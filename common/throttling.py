@@ -207,6 +207,12 @@ class RateThrottle(BaseThrottle):
         """
         return True
 
+    def may_hold_anonymous(self, view: Any) -> bool:
+        """
+        Say whether a call without credentials may be limited; where none is, `common.fast_path` answers what is stored without asking.
+        """
+        return True
+
     def get_cost(self, request: Request, view: Any) -> int:
         """
         Return how many calls this one counts as: the view's `throttle_cost`, or 1.

@@ -10,7 +10,11 @@ from typing import Any
 
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+from django.http import HttpRequest
+from django.urls import ResolverMatch
 from django.utils.http import parse_header_parameters
+
+from .routing import resolved
 
 # What a proxy says about whom it asks for.
 FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PORT", "HTTP_FORWARDED")
@@ -40,6 +44,12 @@ class Handler(WSGIHandler):
             for name in FORWARDED:
                 environ.pop(name, None)
         return super().__call__(environ, start_response)
+
+    def resolve_request(self, request: HttpRequest) -> ResolverMatch:
+        if hasattr(request, "urlconf"):
+            return super().resolve_request(request)
+        request.resolver_match = resolved(request.path_info, settings.ROOT_URLCONF)
+        return request.resolver_match
 
 
 @lru_cache(1024)

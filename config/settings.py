@@ -106,6 +106,7 @@ def _redis(service: Literal["cache", "rate_limit"], database: int, *, timeout: f
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": ENV.redis_server(service) or EMBEDDED.redis_url(database),
         "OPTIONS": {
+            "REDIS_CLIENT_CLASS": "common.redis_client.ThreadRedis",
             "SOCKET_TIMEOUT": timeout,
             "SOCKET_CONNECT_TIMEOUT": timeout,
             # A retry with backoff would hold a request for seconds while Redis is away; who calls decides what an outage means.

@@ -73,6 +73,9 @@ class TierThrottle(RateThrottle):
         # Whom no authenticator tells apart has no tier.
         return bool(view.get_authenticators()) or self.has_default(view)
 
+    def may_hold_anonymous(self, view: Any) -> bool:
+        return self.has_default(view)
+
     def has_default(self, view: Any) -> bool:
         return bool(getattr(view, "is_limited_by_default", False))
 
