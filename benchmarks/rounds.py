@@ -93,8 +93,10 @@ class Bench:
     The gunicorns that are measured, all on the same servers.
     """
 
-    def __init__(self, servers: Servers, options: Options, yardsticks: Mapping[str, Web], sites: Mapping[str, Site]) -> None:
-        self.servers, self.options, self.yardsticks, self.sites = servers, options, yardsticks, sites
+    def __init__(
+        self, servers: Servers, options: Options, yardsticks: Mapping[str, Web], sites: Mapping[str, Site], uncached: Mapping[str, Web]
+    ) -> None:
+        self.servers, self.options, self.yardsticks, self.sites, self.uncached = servers, options, yardsticks, sites, uncached
         self.table = Table(start_seconds={choice: site.web.start_seconds for choice, site in sites.items()})
 
     def run(self, say: Callable[[str], None]) -> Table:
@@ -118,21 +120,23 @@ class Bench:
     def load(self, web: Web, sent: Sequence[Request], seconds: int) -> Load:
         return load(web.url, sent, connections=self.options.connections, seconds=seconds)
 
+    def _webs(self, row: Row) -> dict[str, Web]:
+        if row.is_yardstick:
+            return {DEFAULT: self.yardsticks[row.application]}
+        return dict(self.uncached) if row.is_uncached else {choice: site.web for choice, site in self.sites.items()}
+
     def _count(self, row: Row) -> Counts:
-        site = self.sites[DEFAULT]
-        sent = row.requests(site.tokens)
+        web = self._webs(row)[DEFAULT]
+        sent = row.requests(self.sites[DEFAULT].tokens)
         # Every thread has a connection to the database of its own, which is opened here.
-        self.load(site.web, sent, WARM_SECONDS)
+        self.load(web, sent, WARM_SECONDS)
         if row.is_cold:
             # The last pages, which that has not put into the cache; what is known of their authors is there from the ones before.
             sent = [*sent[-2 * USERS :][:CALLS], *sent[-USERS:][:CALLS]]
-        return count(self.servers, site.web, sent)
+        return count(self.servers, web, sent)
 
     def _measure(self, row: Row) -> None:
-        webs = (
-            {DEFAULT: self.yardsticks[row.application]} if row.is_yardstick else {choice: site.web for choice, site in self.sites.items()}
-        )
-        for choice, web in webs.items():
+        for choice, web in self._webs(row).items():
             sent = row.requests(self.sites[choice].tokens)
             if row.is_cold:
                 self.servers.redis(CACHE).flushdb()
@@ -159,7 +163,7 @@ def sampled(servers: Servers, web: Web, measure: Callable[[], Load]) -> Sample:
 @contextmanager
 def bench(servers: Servers, options: Options) -> Iterator[Bench]:
     """
-    Start a gunicorn for each yardstick, one with the API as it comes, and, where settings are given, one with those.
+    Start a gunicorn for each yardstick, one with the API as it comes, and one without its cache; where settings are given, both with those.
     """
     choices: dict[str, tuple[Sequence[str], Mapping[str, str]]] = {DEFAULT: ((), {})}
     if options.arguments or options.variables:
@@ -170,4 +174,11 @@ def bench(servers: Servers, options: Options) -> Iterator[Bench]:
             choice: Site(stack.enter_context(gunicorn(servers, "config.wsgi", arguments=arguments, variables=variables)))
             for choice, (arguments, variables) in choices.items()
         }
-        yield Bench(servers, options, yardsticks, sites)
+        uncached = {
+            choice: stack.enter_context(
+                gunicorn(servers, "config.wsgi", arguments=arguments, variables={**variables, "CACHE_ENABLED": "false"})
+            )
+            for choice, (arguments, variables) in choices.items()
+            if any(row.is_uncached and options.wants(row.name) for row in ROWS)
+        }
+        yield Bench(servers, options, yardsticks, sites, uncached)

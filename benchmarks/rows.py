@@ -30,6 +30,7 @@ class Row:
     application: str = "api"
     is_cold: bool = False  # The cache is emptied before each measurement.
     is_task: bool = False  # A worker runs meanwhile.
+    is_uncached: bool = False  # Asked of a gunicorn with `CACHE_ENABLED=false`.
 
     @property
     def is_yardstick(self) -> bool:
@@ -65,8 +66,8 @@ YARDSTICKS = (
 READS = (
     Row("cached_post", "cached post", _get(f"{API}/user20/post/20"), 0.40, 10),
     Row("cached_list", "cached list of 10 posts", _get(f"{API}/user20/posts?page=1&items_per_page=10"), 0.38, 12),
-    Row("users_10", "list of 10 of 1,000 users, nothing cached", _get(f"{API}/users?page=1&items_per_page=10"), 0.14, 30),
-    Row("users_100", "the same, 100 items", _get(f"{API}/users?page=1&items_per_page=100"), 0.06, 60),
+    Row("users_10", "list of 10 of 1,000 users, nothing cached", _get(f"{API}/users?page=1&items_per_page=10"), 0.14, 30, is_uncached=True),
+    Row("users_100", "the same, 100 items", _get(f"{API}/users?page=1&items_per_page=100"), 0.06, 60, is_uncached=True),
     Row("profile", "own profile with bearer token", _each("GET", f"{API}/user/me/"), 0.18, 20),
 )
 CREATE = Row("create_post", "create a post (cached lists invalidated)", _each("POST", f"{API}/user{{number}}/post", POST), 0.08, 40)

@@ -6,12 +6,13 @@ import ipaddress
 import os
 import time
 from collections.abc import Iterator
+from functools import lru_cache
 
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
 from prometheus_client.core import GaugeMetricFamily
 from rest_framework.request import Request
 
@@ -42,9 +43,16 @@ class MetricsMiddleware:
         response = self.get_response(request)
         route = route_label(request)
         method = request.method if request.method in METHODS else "other"
-        REQUESTS.labels(method, route, response.status_code).inc()
-        REQUEST_SECONDS.labels(route).observe(time.perf_counter() - started)
+        requests, seconds = _counters(method or "", route, response.status_code)
+        requests.inc()
+        seconds.observe(time.perf_counter() - started)
         return response
+
+
+@lru_cache(maxsize=1024)
+def _counters(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    # Remembered here, as finding them by their labels takes longer than counting.
+    return REQUESTS.labels(method, route, status), REQUEST_SECONDS.labels(route)
 
 
 def route_label(request: HttpRequest) -> str:

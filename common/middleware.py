@@ -2,6 +2,7 @@
 What every response gets: an id and a log line, the headers of a limit that held, and what caches may do with it.
 """
 
+import logging
 import re
 import time
 import uuid
@@ -18,7 +19,7 @@ from .exceptions import RateLimited, ServiceUnavailable
 from .headers import SECURITY_HEADERS
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
-logger = structlog.stdlib.get_logger("request")
+logger = logging.getLogger("request")
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -39,15 +40,15 @@ class RequestLogMiddleware:
             response = self.get_response(request)
             response["X-Request-ID"] = request_id
             match = request.resolver_match
-            logger.info(
-                "Request finished",
-                method=request.method,
-                route=match.route if match else None,
-                status=response.status_code,
-                duration_ms=round((time.perf_counter() - started) * 1000, 1),
-                user_id=getattr(request, "api_user_id", None),
-                address=client_address(request),
-            )
+            fields = {
+                "method": request.method,
+                "route": match.route if match else None,
+                "status": response.status_code,
+                "duration_ms": round((time.perf_counter() - started) * 1000, 1),
+                "user_id": getattr(request, "api_user_id", None),
+                "address": client_address(request),
+            }
+            logger.info("Request finished", extra=fields)
         return response
 
 

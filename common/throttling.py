@@ -203,7 +203,7 @@ class RateThrottle(BaseThrottle):
 
     def may_hold(self, view: Any) -> bool:
         """
-        Say whether any call of the view may be limited; asked by the OpenAPI description alone.
+        Say whether any call of the view may be limited; the OpenAPI description asks it.
         """
         return True
 
@@ -211,7 +211,7 @@ class RateThrottle(BaseThrottle):
         """
         Say whether a call without credentials may be limited; where none is, `common.fast_path` answers what is stored without asking.
         """
-        return True
+        return self.may_hold(view)
 
     def get_cost(self, request: Request, view: Any) -> int:
         """
