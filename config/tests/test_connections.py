@@ -53,7 +53,6 @@ def test_a_beat_says_that_the_processes_of_all_workers_are_too_many(few: dict[st
     with started(command, log, **{**few, "TASK_PROCESSES": "9"}):
         wait_until(lambda: b"max_connections" in log.read_bytes(), seconds=60, what="the warning")
 
-    assert log.read_text(encoding="utf-8").count("Raise max_connections") == 1
     assert TOLD in log.read_text(encoding="utf-8")
 
 
