@@ -13,9 +13,12 @@ LARGE_BYTES = 1024 * 1024
 
 def begin() -> None:
     """
-    Do without garbage collection until the application is loaded, which makes little garbage and goes over all of it again and again.
+    Do without garbage collection until the application is loaded: there is little garbage, and each collection goes over all that is there.
+
+    Does nothing where it is loaded already, as on a reload.
     """
-    gc.disable()
+    if not gc.get_freeze_count():
+        gc.disable()
 
 
 def is_loaded() -> None:
