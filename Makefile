@@ -1,6 +1,6 @@
 # `make run` and `make test` do all their set-up themselves; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow fuzz clients soak bench bench-growth lint format format-check types migrations-check deploy-check docker-check schema-check audit coverage lock docs env psql backup restore reset
+.PHONY: help run test test-slow test-pgbouncer fuzz clients soak bench bench-growth lint format format-check types migrations-check deploy-check docker-check schema-check audit coverage lock docs env psql backup restore reset
 
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
 VENV := .venv
@@ -11,6 +11,10 @@ DOMAIN ?=
 REDIS ?= three
 # How many processes run the tests; much of their time they wait for servers.
 PROCESSES ?= 3
+# The tests of what the API answers, by app.
+API_TESTS := $(foreach name,email_verification endings login logout my_rate_limits password_change password_reset permissions registration session_list sessions user_administration user_list users,accounts/tests/test_$(name).py) \
+  common/tests/test_pagination.py common/tests/test_refusals.py posts/tests/test_api.py posts/tests/test_permissions.py \
+  $(foreach name,actions api idempotency,tasks/tests/test_$(name).py) $(foreach name,api permissions rate_limits throttles,tiers/tests/test_$(name).py)
 
 help:  ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +36,9 @@ test: $(VENV)/installed  ## Run the tests, on servers of their own (ARGS="-k log
 
 test-slow: $(VENV)/installed  ## Run the tests that put NGINX in front, kill processes and cut connections, for minutes
 	@exec $(BIN)/python -m pytest -m slow --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-pgbouncer: $(VENV)/installed  ## Run the tests of the API through PgBouncer in transaction mode
+	@TEST_PGBOUNCER=yes exec $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(API_TESTS) $(ARGS)
 
 fuzz: $(VENV)/installed  ## Send generated requests and hold the answers against the OpenAPI description
 	@exec $(BIN)/python -m pytest -m fuzz $(ARGS)

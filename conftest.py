@@ -2,6 +2,7 @@
 The suite's own servers, the cast and the processes that tests talk to.
 
 Nothing of the developer's environment is read: neither `.env` nor the servers that it names, only `TEST_DATABASE_URL` and `TEST_REDIS_URL`.
+With `TEST_PGBOUNCER` every connection to the test database goes through a PgBouncer in transaction mode.
 """
 
 import fcntl
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -38,6 +39,8 @@ def _prepare_environment() -> None:
     os.environ["SECRET_KEY"] = "the-suite-has-a-key-of-its-own-that-is-0123456789-long-enough"
     # A machine that is busy with the suite is not a Redis that is away.
     os.environ["CACHE_TIMEOUT_MS"] = "1000"
+    if os.environ.get("TEST_PGBOUNCER"):
+        os.environ["DATABASE_TRANSACTION_POOLING"] = "true"
     slot = _take_slot()
     database_url, redis_url = os.environ.get("TEST_DATABASE_URL", ""), os.environ.get("TEST_REDIS_URL", "")
     services = [name for name, url in (("postgres", database_url), ("valkey", redis_url)) if not url]
@@ -111,6 +114,14 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if report.skipped and os.environ.get("CI"):
         report.outcome, report.longrepr = "failed", f"Skipped in CI: {report.longrepr}"
     return report
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    from config.tests.pgbouncer import in_between  # It imports this module.
+
+    with in_between(tmp_path_factory.mktemp("pgbouncer")) if os.environ.get("TEST_PGBOUNCER") else nullcontext():
+        yield
 
 
 @pytest.fixture(autouse=True)

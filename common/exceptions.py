@@ -63,6 +63,12 @@ class NotFound(APIException):
     default_code = "not_found"
 
 
+class RequestTimeout(APIException):
+    status_code = status.HTTP_408_REQUEST_TIMEOUT
+    default_detail = "Request Timeout."
+    default_code = "timeout"
+
+
 class Conflict(APIException):
     status_code = status.HTTP_409_CONFLICT
     default_detail = "Conflict."

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.apps import apps
 from django.db import IntegrityError, models
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.views import defaults
 from psycopg.errors import ForeignKeyViolation, UniqueViolation
 from rest_framework import status
@@ -14,7 +14,7 @@ from rest_framework.exceptions import ErrorDetail, ParseError, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
-from .exceptions import Conflict, DuplicateValue, Forbidden, InvalidInput, NotFound
+from .exceptions import Conflict, DuplicateValue, Forbidden, InvalidInput, NotFound, RequestTimeout
 
 SENTENCES = {405: "Method not allowed.", 415: "Unsupported media type."}
 OUTDATED = "What this refers to has just changed. Try again."
@@ -31,6 +31,9 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     if isinstance(exc, ParseError):
         # DRF's own sentence repeats what was sent.
         exc = InvalidInput("body", [ErrorDetail("The body cannot be read.", "value_error")])
+    if isinstance(exc, UnreadablePostError):
+        # The rest of the body did not come in time.
+        exc = RequestTimeout()
     response = drf_exception_handler(exc, context)
     if response is not None:
         if isinstance(exc, InvalidInput):

@@ -17,3 +17,5 @@ app.conf["CELERY_DB_REUSE_MAX"] = 1_000_000_000
 app.autodiscover_tasks()
 # By name: it needs the models, which are not loaded yet.
 app.steps["consumer"].add("tasks.consumption:ConsumptionStep")
+app.steps["worker"].add("config.connections:ConnectionsStep")
+app.conf["beat_scheduler"] = "config.connections:Scheduler"

@@ -8,6 +8,7 @@ from typing import Any
 from psycopg import Error, connect
 from psycopg.conninfo import conninfo_to_dict
 
+from .capacity import worker_count
 from .embedded import Addresses
 from .env import Environment
 
@@ -19,6 +20,11 @@ LIBPQ_NAMES = {"dbname": "PGDATABASE"}
 CONNECTIONS_OF_A_TASK_PROCESS = 2
 # For migrations, backups, a shell and whoever looks after the database.
 RESERVED_CONNECTIONS = 5
+# What is left to one who is no superuser and no member of `pg_use_reserved_connections`, which PostgreSQL 16 brought.
+GIVEN = """
+    SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+        - coalesce(current_setting('reserved_connections', true)::int, 0)
+"""
 
 
 def database(env: Environment, embedded: Addresses) -> dict[str, Any]:
@@ -63,20 +69,22 @@ def libpq_variables(env: Environment, embedded: Addresses) -> dict[str, str]:
     return {LIBPQ_NAMES.get(name, f"PG{name.upper()}"): str(value) for name, value in parameters.items()}
 
 
-def connections_needed(env: Environment, web_processes: int) -> dict[str, int]:
+def connections_needed(env: Environment, *, web_processes: int | None = None, task_processes: int = 0) -> dict[str, int]:
     """
-    Return how many connections each kind of process may hold, at worst, when each server runs `web_processes`.
+    Return how many connections each kind of process may hold, at worst.
 
-    A thread that serves keeps its connection. The scheduler has none.
+    Each web server runs `web_processes`; who does not know takes what a gunicorn would run on this machine. `task_processes` are those of
+    this worker, which count where they are more than the variable says. A thread that serves keeps its connection. The scheduler has none.
     """
+    processes = web_processes or env.web_concurrency or worker_count()
     return {
-        "web": env.web_servers * web_processes * env.web_threads,
-        "tasks": env.task_processes * CONNECTIONS_OF_A_TASK_PROCESS,
+        "web": env.web_servers * processes * env.web_threads,
+        "tasks": max(env.task_processes, task_processes) * CONNECTIONS_OF_A_TASK_PROCESS,
         "reserve": RESERVED_CONNECTIONS,
     }
 
 
-def warn_of_too_few_connections(env: Environment, web_processes: int) -> None:
+def warn_of_too_few_connections(env: Environment, *, web_processes: int | None = None, task_processes: int = 0) -> None:
     """
     Log a warning if the processes of all servers may together need more connections than the database gives to one who is no superuser.
 
@@ -88,17 +96,15 @@ def warn_of_too_few_connections(env: Environment, web_processes: int) -> None:
 
     try:
         with connect(**_plain(settings.DATABASES["default"])) as connection:
-            row = connection.execute(
-                "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
-            ).fetchone()
+            row = connection.execute(GIVEN).fetchone()
     except Error as exc:
         logger.warning("Connections of the database not counted, it is away: %s", exc)
         return
-    needed, given = connections_needed(env, web_processes), row[0] if row else 0
+    needed, given = connections_needed(env, web_processes=web_processes, task_processes=task_processes), row[0] if row else 0
     if sum(needed.values()) > given:
         logger.warning(
-            "The database gives %s connections, %s may be needed (%s). Raise max_connections, lower WEB_CONCURRENCY or WEB_THREADS, "
-            "or put PgBouncer in between (DATABASE_TRANSACTION_POOLING).",
+            "The database gives %s connections, %s may be needed (%s). Raise max_connections, lower WEB_CONCURRENCY, WEB_THREADS or "
+            "TASK_PROCESSES, or put PgBouncer in between (DATABASE_TRANSACTION_POOLING).",
             given,
             sum(needed.values()),
             ", ".join(f"{name} {number}" for name, number in needed.items()),

@@ -16,7 +16,7 @@ from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 
 from common.headers import SECURITY_HEADERS
-from config import listeners, process_metrics
+from config import listeners, memory, process_metrics
 from config.capacity import worker_count
 from config.env import load
 
@@ -88,6 +88,12 @@ on_starting = listeners.open_sockets
 pre_fork = listeners.take_place
 
 process_metrics.begin()
+memory.give_large_blocks_back()
+memory.begin()
+
+
+def when_ready(_server: Arbiter) -> None:
+    memory.is_loaded()
 
 
 def post_fork(server: Arbiter, worker: Worker) -> None:
@@ -99,7 +105,7 @@ def post_worker_init(worker: Worker) -> None:
     from config.database import warn_of_too_few_connections  # Django is loaded by now, and only here.
 
     if worker.place == 1:
-        warn_of_too_few_connections(_env, workers)
+        warn_of_too_few_connections(_env, web_processes=workers)
 
 
 def child_exit(_server: Arbiter, worker: Worker) -> None:

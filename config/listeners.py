@@ -39,13 +39,18 @@ def open_sockets(server: Arbiter) -> None:
     """
     if server.master_pid or systemd.listen_fds(unset_environment=False):
         return
-    # Refuses an address that is taken, which `SO_REUSEPORT` would share.
-    plain = sock.create_sockets(server.cfg, server.log)
-    if sys.platform != "linux" or any(listener.FAMILY == socket.AF_UNIX for listener in plain) or server.cfg.reuse_port:
-        server.LISTENERS = plain
+    addresses = server.cfg.address
+    if sys.platform != "linux" or server.cfg.reuse_port or not all(isinstance(address, tuple) for address in addresses):
+        server.LISTENERS = sock.create_sockets(server.cfg, server.log)
         return
-    server.cfg.set("bind", [_written(*listener.getsockname()[:2]) for listener in plain])
-    sock.close_sockets(plain)
+    try:
+        names = [_name_of_free(*address) for address in addresses]
+    except OSError:
+        # gunicorn says so, waits a while and ends where it stays so; `SO_REUSEPORT` would share an address that is taken.
+        plain = sock.create_sockets(server.cfg, server.log)
+        names = [listener.getsockname()[:2] for listener in plain]
+        sock.close_sockets(plain)
+    server.cfg.set("bind", [_written(*name) for name in names])
     server.cfg.set("reuse_port", True)
     server.LISTENERS = [listener for _ in range(server.num_workers) for listener in sock.create_sockets(server.cfg, server.log)]
     # The workers would open some of their own.
@@ -92,6 +97,17 @@ def _look(worker: Worker, listeners: list[Any]) -> None:
             if event == select.POLLIN:
                 # In the worker's own thread; where another worker was faster there is nothing left to accept.
                 worker.method_queue.defer(worker.accept, by_descriptor[descriptor])
+
+
+def _name_of_free(host: str, port: int) -> tuple[str, int]:
+    """
+    Return the address as it will be bound, or raise `OSError` where it is taken. It never listens: who connected would be reset.
+    """
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))
+        name: tuple[str, int] = probe.getsockname()[:2]
+        return name
 
 
 def _address(listener: Any) -> str:

@@ -1,14 +1,20 @@
 """
-The gunicorn worker that loses nothing when it stops.
+The gunicorn worker that loses nothing when it stops, and that nobody holds up by sending slowly.
 """
 
+import errno
+import select
 import time
 from typing import Any
 
 from django.conf import settings
+from gunicorn import util
 from gunicorn.http import wsgi
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.http.unreader import SocketUnreader
+from gunicorn.workers import gthread
 
+# From its first byte on, a request has to be here within this time: each of them holds a thread. NGINX hands on whole requests.
+READ_SECONDS = 30.0
 DRAIN_SECONDS = 5.0
 # NGINX lets bodies pass that are 64 KiB larger than what the application takes, so that this says its refusal itself.
 PASSED_BYTES = 128 * 1024
@@ -26,12 +32,14 @@ class WholeResponse(wsgi.Response):
     killed before, with nothing, so that the request may go to the next server.
     """
 
+    req: Any
     sock: Any
 
     def write(self, arg: bytes) -> None:
         if self.headers_sent:
             super().write(arg)
             return
+        self.req.is_answered = True
         connection, self.sock = self.sock, _Buffer()
         try:
             super().write(arg)
@@ -44,7 +52,58 @@ class WholeResponse(wsgi.Response):
 wsgi.Response = WholeResponse
 
 
-class WebWorker(ThreadWorker):
+class TooSlowError(TimeoutError):
+    """
+    Raised where a request is read that is not here in time; the views' answer to it is 408.
+    """
+
+    def __init__(self) -> None:
+        # gunicorn passes over connections that break off.
+        super().__init__(errno.ECONNRESET, "The request was sent too slowly")
+
+
+class _Unreader(SocketUnreader):
+    def __init__(self, connection: "Connection") -> None:
+        super().__init__(connection.sock)
+        self.connection = connection
+        self.readable = select.poll()
+        self.readable.register(self.sock, select.POLLIN)
+
+    def chunk(self, size_hint: int | None = None) -> bytes:
+        left = max(0.0, self.connection.read_until - time.monotonic())
+        # What gunicorn itself sets where it takes the rest of a body in.
+        own: float | None = self.sock.gettimeout()
+        if not self.readable.poll(1000 * (left if own is None else min(own, left))):
+            self.connection.is_late = True
+            raise TooSlowError
+        chunk: bytes = super().chunk(size_hint)
+        return chunk
+
+
+class Connection(gthread.TConn):
+    """
+    A client's connection, from which a request is read for `READ_SECONDS` at most.
+    """
+
+    read_until = 0.0
+    is_late = False
+    request: Any = None
+
+    def init(self) -> None:
+        # Called before each request.
+        self.read_until = time.monotonic() + READ_SECONDS
+        self.is_late, self.request = False, None
+        if not self.initialized:
+            super().init()
+            # TLS and HTTP/2, which are off here and NGINX's matter, have buffers of their own.
+            if not self.cfg.is_ssl and not self.is_http2:
+                self.parser.unreader = _Unreader(self)
+
+
+gthread.TConn = Connection
+
+
+class WebWorker(gthread.ThreadWorker):
     """
     Serve in threads, and on stopping take what has connected already before the listening sockets close.
 
@@ -57,6 +116,16 @@ class WebWorker(ThreadWorker):
     # Those of other workers that this process was forked with: while one process has a socket open, the kernel lets clients connect to it.
     inherited: tuple[Any, ...] = ()
     has_left = False
+
+    def handle(self, conn: Connection) -> Any:
+        result = super().handle(conn)
+        if conn.is_late and not getattr(conn.request, "is_answered", False):
+            util.write_error(conn.sock, 408, "Request Timeout", "")
+        return result
+
+    def handle_request(self, req: Any, conn: Connection) -> Any:
+        conn.request = req
+        return super().handle_request(req, conn)
 
     def _keepalive_after(self, conn: Any, keepalive: bool) -> bool:
         # gunicorn reads 64 KiB of a body that the application refused unread, and closes the connection on what is left of it: the answer

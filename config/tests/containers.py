@@ -74,7 +74,7 @@ class Deployment:
             (self.venv / "bin" / script).chmod(0o755)
         (self.programs / "valkey-server").symlink_to(VALKEY)
         self.postgres = embedded.SERVERS["postgres"](TEST_DIR).programs()
-        for program in ("postgres", "pg_isready"):
+        for program in ("postgres", "pg_isready", "pg_dump", "pg_restore", "psql"):
             (self.programs / program).symlink_to(self.postgres / program)
         if client := shutil.which("valkey-cli") or shutil.which("redis-cli"):
             (self.programs / "valkey-cli").symlink_to(client)
@@ -107,19 +107,25 @@ class Deployment:
         if IS_ROOT:
             self.root.chmod(0o711)
             subprocess.run(["chown", "-R", "65534:65534", str(data)], check=True)
-        options = [
-            "-D",
-            str(data / "data"),
-            f"--username={environment['POSTGRES_USER']}",
-            f"--pwfile={password}",
-            "--auth=scram-sha-256",
-            "-N",
-        ]
-        initdb = [*AS_NOBODY, str(self.postgres / "initdb"), *options, *environment["POSTGRES_INITDB_ARGS"].split()]
-        subprocess.run(initdb, check=True, capture_output=True, cwd=data, env={"PATH": os.defpath})
-        create = f"CREATE DATABASE {environment['POSTGRES_DB']};\n"
-        single = [*AS_NOBODY, str(self.postgres / "postgres"), "--single", "-D", str(data / "data"), "postgres"]
-        subprocess.run(single, input=create, text=True, check=True, capture_output=True, cwd=data, env={"PATH": os.defpath})
+        options = ["-D", str(data / "data"), "--username=postgres", f"--pwfile={password}"]
+        options += ["--auth-local=trust", "--auth-host=scram-sha-256", "-N", *environment["POSTGRES_INITDB_ARGS"].split()]
+        script = data / "app.sql"
+        text = (BASE_DIR / "docker/postgres/app.sql").read_text()
+        script.write_text(text.replace(environment["POSTGRES_PASSWORD_FILE"], str(password)))
+        server = ["pg_ctl", "-D", str(data / "data"), "-s", "-w", "-o", f"-c listen_addresses= -k {data}", "-l", str(data / "log")]
+        client = ["psql", "-v", "ON_ERROR_STOP=1", "--no-psqlrc", "--quiet", "--host", str(data), "--username", "postgres", "--dbname"]
+        create = f"CREATE DATABASE {environment['POSTGRES_DB']}"
+        commands = (
+            ["initdb", *options],
+            [*server, "start"],
+            [*client, "postgres", "--command", create],
+            [*client, environment["POSTGRES_DB"], "--file", str(script)],
+            [*server, "stop"],
+        )
+        for program, *arguments in commands:
+            command = [*AS_NOBODY, str(self.postgres / program), *arguments]
+            done = subprocess.run(command, cwd=data, env={"PATH": os.defpath}, stdout=subprocess.DEVNULL, check=False)
+            assert done.returncode == 0, program
 
     def image_environment(self) -> dict[str, str]:
         baked = compose.stages()["base"].variables() | compose.stages()["production"].variables()

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from django.db import connection
@@ -53,6 +54,25 @@ def pooled(folder: Path) -> Iterator[str]:
     with started(command, folder / "pgbouncer.log"):
         wait_until(lambda: answers(port), what="pgbouncer")
         yield f"postgresql://{server.get('user', 'postgres')}@127.0.0.1:{port}/{name}"
+
+
+@contextmanager
+def in_between(folder: Path) -> Iterator[None]:
+    """
+    Have this process and those that it starts reach the database through PgBouncer.
+    """
+    server, url = connection.settings_dict, os.environ["DATABASE_URL"]
+    direct = {name: server[name] for name in ("HOST", "PORT")}
+    with pooled(folder) as through:
+        connection.close()
+        parts = urlsplit(through)
+        server.update(HOST=parts.hostname, PORT=str(parts.port))
+        os.environ["DATABASE_URL"] = through
+        yield
+        connection.close()
+        assert "login attempt" in (folder / "pgbouncer.log").read_text(encoding="utf-8"), "No connection went through PgBouncer."
+    server.update(direct)
+    os.environ["DATABASE_URL"] = url
 
 
 def python(code: str) -> list[str]:

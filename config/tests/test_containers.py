@@ -130,6 +130,33 @@ def test_the_database_asks_for_the_password_and_sorts_as_local_mode_does(deploym
         assert row.fetchone() == ("b", "C.UTF-8", "200")
 
 
+def test_the_application_owns_its_database_and_is_no_superuser(deployment: Deployment) -> None:
+    deployment.running("postgres")
+    secret = (deployment.folder / "secrets/postgres_password").read_text()
+    address = f"host=127.0.0.1 port={deployment.ports['postgres']} dbname=app"
+
+    with psycopg.connect(address, user="app", password=secret) as connection:
+        role = connection.execute("SELECT rolsuper, rolcreaterole, rolcreatedb FROM pg_roles WHERE rolname = current_user").fetchone()
+        owner = connection.execute("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'app'").fetchone()
+    assert (role, owner) == ((False, False, False), ("app",))
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(address, user="postgres", password=secret)
+
+
+def test_the_application_backs_its_database_up_and_restores_it(deployment: Deployment, web: str, tmp_path: Path) -> None:
+    before = requests.get(f"{web}/api/v1/users", headers=HEADERS, timeout=10).json()
+    command = ["python", "-m", "config.backup"]
+
+    made, path = deployment.run("worker", [*command, "backup"], BACKUPS_DIR=str(tmp_path))
+    lost, _ = deployment.run("worker", ["python", "manage.py", "flush", "--no-input"])
+    restored, said = deployment.run("worker", [*command, "restore", "--replace"], BACKUPS_DIR=str(tmp_path))
+
+    assert (made, lost, restored) == (0, 0, 0), path + said
+    assert said.endswith(f"{path.strip()} is restored.\n")
+    assert before["total_count"] == 1
+    assert requests.get(f"{web}/api/v1/users", headers=HEADERS, timeout=10).json() == before
+
+
 @pytest.mark.parametrize("name", REDIS)
 def test_no_redis_answers_without_the_password(deployment: Deployment, name: str) -> None:
     deployment.running(name)

@@ -93,7 +93,7 @@ class TestConnections:
     def test_those_of_all_processes_are_added_up(self) -> None:
         env = Environment(web_servers=3, web_threads=10, task_processes=4, _env_file=None)
 
-        assert connections_needed(env, 2) == {"web": 60, "tasks": 8, "reserve": 5}
+        assert connections_needed(env, web_processes=2) == {"web": 60, "tasks": 8, "reserve": 5}
 
     def test_too_few_are_told_when_gunicorn_starts(self, serve: Callable[..., Server]) -> None:
         server = serve(WEB_SERVERS="100", WEB_CONCURRENCY="2")

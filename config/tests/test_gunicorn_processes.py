@@ -103,6 +103,19 @@ class TestFork:
 
         assert max(private_bytes(pid) for pid in workers(server)) < 60 * MEBIBYTE
 
+    def test_a_worker_keeps_little_of_what_it_needed_for_a_moment(self, serve: Callable[..., Server], alice: User) -> None:
+        server = serve(WEB_CONCURRENCY="1", LOGIN_RATE_LIMIT="0", LOGIN_FAILURE_LIMIT="0")
+
+        def log_in(_: int) -> int:
+            return requests.post(f"{server.api}/login", {"username": "alice", "password": PASSWORD}, timeout=30).status_code
+
+        with ThreadPoolExecutor(4) as pool:
+            assert set(pool.map(log_in, range(40))) == {200}
+        for _ in range(10):
+            ask_all(server, "/api/v1/users")
+
+        assert max(private_bytes(pid) for pid in workers(server)) < 60 * MEBIBYTE
+
     def test_each_worker_gets_a_share_of_the_connections(self, serve: Callable[..., Server]) -> None:
         server = serve(WEB_CONCURRENCY="2")
         wait_until(lambda: len(workers(server)) == 2, what="the workers")

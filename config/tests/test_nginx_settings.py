@@ -45,6 +45,34 @@ def test_a_list_of_web_servers_is_an_upstream(tmp_path: Path, servers: str) -> N
     assert re.findall(r"server (\S+) max_fails", rendered["default.conf"]) == ["web1:8000", "web2:8000"]
 
 
+RESOLVER = "127.0.0.11 valid=5s"
+
+
+@pytest.mark.parametrize(
+    ("version", "resolver", "lines"),
+    [
+        ("1.30.5", RESOLVER, [f"resolver {RESOLVER};", "server web:8000 resolve max_fails=1 fail_timeout=2s;"]),
+        ("1.27.3", RESOLVER, [f"resolver {RESOLVER};", "server web:8000 resolve max_fails=1 fail_timeout=2s;"]),
+        ("1.27.2", RESOLVER, ["server web:8000 max_fails=1 fail_timeout=2s;"]),
+        ("1.30.5", "", ["server web:8000 max_fails=1 fail_timeout=2s;"]),
+    ],
+)
+def test_names_are_looked_up_again_where_nginx_can(tmp_path: Path, version: str, resolver: str, lines: list[str]) -> None:
+    rendered = render(tmp_path, NGINX_VERSION=version, WEB_RESOLVER=resolver)
+
+    assert re.findall(r"^\s*((?:server|resolver) .*;)$", rendered["default.conf"], re.MULTILINE) == lines
+
+
+def test_addresses_are_not_looked_up(tmp_path: Path) -> None:
+    servers = ["10.0.0.11:8000", "[::1]:8000", "3f2a41b7c9d0:8000", "web.example.com:8000"]
+
+    rendered = render(tmp_path, NGINX_VERSION="1.27.3", WEB_RESOLVER=RESOLVER, WEB_SERVERS=" ".join(servers))
+
+    assert re.findall(r"server (\S+)( resolve|) max_fails", rendered["default.conf"]) == list(
+        zip(servers, ["", "", " resolve", " resolve"], strict=True)
+    )
+
+
 @pytest.mark.parametrize(
     ("version", "listen", "line", "waits"),
     [
