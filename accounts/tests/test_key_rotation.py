@@ -40,8 +40,8 @@ def kid(browser: requests.Session) -> Any:
 
 
 @pytest.fixture
-def start(serve: Serve, alice_there: None) -> Serve:
-    return lambda **variables: serve(WEB_CONCURRENCY="1", **variables)
+def start(share: Serve, alice_there: None) -> Serve:
+    return lambda **variables: share(WEB_CONCURRENCY="1", **variables)
 
 
 @pytest.fixture
