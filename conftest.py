@@ -208,6 +208,18 @@ def answers(port: int) -> bool:
     return True
 
 
+def serves(port: int) -> bool:
+    """
+    Say whether a process takes connections there: gunicorn listens before it has one that does, and on a socket that it closes again.
+    """
+    try:
+        with socket.create_connection(("127.0.0.1", port), 5) as line:
+            line.shutdown(socket.SHUT_WR)
+            return line.recv(1) == b""
+    except OSError:
+        return False
+
+
 @contextmanager
 def started(command: list[str], log: Path, **variables: str) -> Iterator["subprocess.Popen[bytes]"]:
     """
@@ -238,7 +250,7 @@ def served(folder: Path, **variables: str) -> Iterator[Server]:
     log = folder / f"web-{port}.log"
     command = [sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.conf.py", "--bind", f"127.0.0.1:{port}", "config.wsgi"]
     with started(command, log, **variables) as process:
-        wait_until(lambda: answers(port), what="gunicorn")
+        wait_until(lambda: serves(port), what="gunicorn")
         yield Server(f"http://127.0.0.1:{port}", process, log)
 
 
