@@ -36,30 +36,14 @@ from django.test import TransactionTestCase
 from rest_framework.test import APIClient
 
 from common import cache_redis, throttling
+from common.tests.rows import remove_rows
 from tiers.models import Tier
 
 User = get_user_model()
 PASSWORD = "Str1ngst!"
-
-
-def _remove_rows(case: TransactionTestCase) -> None:
-    """
-    Take away what a test has committed, in the stead of Django's `flush`.
-
-    That one truncates every table, which costs a file operation each, and makes content types and permissions anew; here these stay.
-    """
-    kept = {"django_content_type", "auth_permission"}
-    tables = sorted({*connection.introspection.django_table_names(only_existing=True, include_views=False)} - kept)
-    deletions = ", ".join(f'rows_{number} AS (DELETE FROM "{table}")' for number, table in enumerate(tables))  # noqa: S608 The models name them.
-    # Foreign keys are looked at when it is committed, so that the order of the tables does not matter.
-    with connection.cursor() as cursor:
-        cursor.execute(f"WITH {deletions} SELECT")
-
-
-TransactionTestCase._fixture_teardown = _remove_rows  # type: ignore[attr-defined]
-
-
-SLOW = {f"test_{name}.py" for name in ("run", "faults", "embedded", "env", "races", "consistency", "cache_faults", "cache_outage")}
+TransactionTestCase._fixture_teardown = remove_rows  # type: ignore[attr-defined]
+SLOW = "run embedded database request_metrics every_ending races key_rotation browser pending_invalidations cache_protocol mails commands"
+SLOW += " budgets faults consistency cache_faults cache_outage"
 
 
 @pytest.hookimpl(trylast=True)
@@ -67,7 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     Begin with what takes longest, so that no process is left alone with it at the end.
     """
-    items.sort(key=lambda item: item.path.name not in SLOW)
+    items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in SLOW.split())
 
 
 def pytest_collection_finish() -> None:

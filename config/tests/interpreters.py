@@ -65,9 +65,15 @@ def _nursery() -> "subprocess.Popen[str]":
     nursery = subprocess.Popen(
         [sys.executable, "-c", NURSERY], cwd=BASE_DIR, env=bare_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    atexit.register(nursery.communicate)
+    atexit.register(_end, nursery)
     _line(nursery)
     return nursery
+
+
+def _end(nursery: "subprocess.Popen[str]") -> None:
+    # So late that what it has measured of itself, which is nothing of the project, would be left over.
+    nursery.kill()
+    nursery.communicate()
 
 
 def _line(nursery: "subprocess.Popen[str]") -> str:
