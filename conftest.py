@@ -1,11 +1,8 @@
 """
-The suite's own servers, the cast and the processes that tests talk to.
-
-Nothing of the developer's environment is read: neither `.env` nor the servers that it names, only `TEST_DATABASE_URL` and `TEST_REDIS_URL`.
-With `TEST_PGBOUNCER` every connection to the test database goes through a PgBouncer in transaction mode.
+The cast, the processes that tests talk to, and what the suite does around each test.
 """
 
-import fcntl
+import gc
 import os
 import signal
 import socket
@@ -14,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -21,78 +19,31 @@ from urllib.parse import urlsplit, urlunsplit
 import django
 import pytest
 
-from config import embedded
-from config.env import Environment
+from config.tests.environment import prepare_environment
 
 BASE_DIR = Path(__file__).parent
-TEST_DIR = BASE_DIR / ".local" / "test"
 
-
-def _prepare_environment() -> None:
-    if "config.settings" in sys.modules:
-        pytest.exit("The suite has settings of its own; unset DJANGO_SETTINGS_MODULE and run it again.", 2)
-    for name in Environment.model_fields:
-        for variable in (name.upper(), f"{name.upper()}_FILE", name):
-            os.environ.pop(variable, None)
-    os.environ["ENV_FILE"] = ""
-    os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
-    os.environ["SECRET_KEY"] = "the-suite-has-a-key-of-its-own-that-is-0123456789-long-enough"
-    # A machine that is busy with the suite is not a Redis that is away.
-    os.environ["CACHE_TIMEOUT_MS"] = "1000"
-    if os.environ.get("TEST_PGBOUNCER"):
-        os.environ["DATABASE_TRANSACTION_POOLING"] = "true"
-    slot = _take_slot()
-    database_url, redis_url = os.environ.get("TEST_DATABASE_URL", ""), os.environ.get("TEST_REDIS_URL", "")
-    services = [name for name, url in (("postgres", database_url), ("valkey", redis_url)) if not url]
-    if services:
-        own = embedded.ensure(TEST_DIR, services, durable=False)
-        database_url, redis_url = database_url or own.database_url, redis_url or own.redis_url(0)
-    # pytest-django puts `test_` before the name.
-    os.environ["DATABASE_URL"] = urlunsplit(urlsplit(database_url)._replace(path=f"/{urlsplit(database_url).path[1:]}_{slot}"))
-    for number, service in enumerate(("CACHE", "RATE_LIMIT", "QUEUE")):
-        os.environ[f"REDIS_{service}_URL"] = _redis_database(redis_url, slot * 3 + number)
-
-
-def _take_slot() -> int:
-    """
-    Return the number of a database and of three Redis databases that no other run of the suite uses.
-    """
-    TEST_DIR.mkdir(parents=True, exist_ok=True)
-    # A server of the suite's own has 48 Redis databases, another one usually 16.
-    for slot in range(5 if os.environ.get("TEST_REDIS_URL") else 16):
-        lock = os.open(TEST_DIR / f"slot-{slot}.lock", os.O_RDWR | os.O_CREAT)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            continue
-        return slot
-    pytest.exit("Too many runs of the suite are under way already.", 2)
-
-
-def _redis_database(url: str, number: int) -> str:
-    base = url.partition("?")[0]
-    return f"{base}?db={number}" if base.startswith("unix:") else urlunsplit(urlsplit(base)._replace(path=f"/{number}"))
-
-
-_prepare_environment()
+prepare_environment()
 django.setup()
 # A process that runs tests for this one would load the settings by it, before its own environment stands.
 del os.environ["DJANGO_SETTINGS_MODULE"]
 
 from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import make_password
 from django.core.cache import caches
 from django.db import connection
+from django.test import TransactionTestCase
 from rest_framework.test import APIClient
 
 from common import cache_redis, throttling
+from common.tests.rows import remove_rows
 from tiers.models import Tier
 
 User = get_user_model()
 PASSWORD = "Str1ngst!"
-
-
-SLOW = {f"test_{name}.py" for name in ("run", "faults", "embedded", "env", "races", "consistency", "cache_faults", "cache_outage")}
+TransactionTestCase._fixture_teardown = remove_rows  # type: ignore[attr-defined]
+SLOW = "run embedded database request_metrics every_ending races key_rotation browser pending_invalidations cache_protocol mails commands"
+SLOW += " budgets faults consistency cache_faults cache_outage"
 
 
 @pytest.hookimpl(trylast=True)
@@ -100,7 +51,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     Begin with what takes longest, so that no process is left alone with it at the end.
     """
-    items.sort(key=lambda item: item.path.name not in SLOW)
+    items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in SLOW.split())
+
+
+def pytest_collection_finish() -> None:
+    """
+    Spare the collector what stays to the end: it would look through all of it again and again.
+    """
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -132,10 +90,16 @@ def clean_redis() -> None:
         caches[alias].clear()
 
 
-def make_user(username: str, **fields: Any) -> Any:
-    create = User.objects.create_superuser if fields.pop("is_superuser", False) else User.objects.create_user
-    values = {"name": username.title(), "email": f"{username}@example.com", "password": PASSWORD, **fields}
-    return create(username=username, **values)
+# Thousands of users share this password, and each hash takes tens of milliseconds.
+_hashed = cache(make_password)
+
+
+def make_user(username: str, *, password: str | None = PASSWORD, is_superuser: bool = False, **fields: Any) -> Any:
+    rights = {"is_staff": True, "is_superuser": True, "is_email_verified": True} if is_superuser else {}
+    values = {"name": username.title(), "email": f"{username}@example.com", **rights, **fields}
+    user = User(username=username, password=_hashed(password), **values)
+    user.save()
+    return user
 
 
 @pytest.fixture
@@ -236,6 +200,18 @@ def answers(port: int) -> bool:
     return True
 
 
+def serves(port: int) -> bool:
+    """
+    Say whether a process takes connections there: gunicorn listens before it has one that does, and on a socket that it closes again.
+    """
+    try:
+        with socket.create_connection(("127.0.0.1", port), 5) as line:
+            line.shutdown(socket.SHUT_WR)
+            return line.recv(1) == b""
+    except OSError:
+        return False
+
+
 @contextmanager
 def started(command: list[str], log: Path, **variables: str) -> Iterator["subprocess.Popen[bytes]"]:
     """
@@ -266,7 +242,7 @@ def served(folder: Path, **variables: str) -> Iterator[Server]:
     log = folder / f"web-{port}.log"
     command = [sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.conf.py", "--bind", f"127.0.0.1:{port}", "config.wsgi"]
     with started(command, log, **variables) as process:
-        wait_until(lambda: answers(port), what="gunicorn")
+        wait_until(lambda: serves(port), what="gunicorn")
         yield Server(f"http://127.0.0.1:{port}", process, log)
 
 
@@ -277,6 +253,32 @@ def serve(transactional_db: None, tmp_path: Path) -> Iterator[Callable[..., Serv
     """
     with ExitStack() as stack:
         yield lambda **variables: stack.enter_context(served(tmp_path, **variables))
+
+
+@pytest.fixture(scope="session")
+def _shared_servers(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    folder = tmp_path_factory.mktemp("shared")
+    with ExitStack() as stack:
+        # By what makes them differ.
+        running: dict[frozenset[tuple[str, str]], Server] = {}
+
+        def share(**variables: str) -> Server:
+            key = frozenset(variables.items())
+            if key not in running:
+                running[key] = stack.enter_context(served(folder, **variables))
+            return running[key]
+
+        yield share
+
+
+@pytest.fixture
+def share(transactional_db: None, _shared_servers: Callable[..., Server]) -> Callable[..., Server]:
+    """
+    Return a gunicorn with the given environment that other tests use too: `share(WEB_CONCURRENCY="1")`.
+
+    It is for tests that only ask it; one that ends or breaks it, counts what it did or looks for what it has not logged starts its own.
+    """
+    return _shared_servers
 
 
 @pytest.fixture

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from django.core.cache import caches
 from django.test import Client
-from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
 from accounts.models import User
+from common.tests import cached_reads
+from common.tests.cached_reads import set_fields
 from common.tests.redis_commands import commands_of
 from conftest import PASSWORD, make_user
 from tiers.models import Tier
@@ -37,20 +38,8 @@ def world(alice: Any, bob: Any, admin: Any, free: Tier, pro: Tier, client: APICl
     )
 
 
-def answers(world: World) -> list[tuple[int, Any]]:
-    responses = [world.client.get(f"{API}/{path}") for path in PATHS]
-    return [(response.status_code, response.json()) for response in responses]
-
-
-def set_fields(row: Any, **fields: Any) -> None:
-    for name, value in fields.items():
-        setattr(row, name, value)
-    row.save()
-
-
 def in_admin(world: World, path: str, data: dict[str, Any]) -> None:
-    response = world.site.post(f"/admin/{path}", data)
-    assert response.status_code == 302, response.content.decode()
+    cached_reads.in_admin(world.site, path, data)
 
 
 def action(world: World, name: str, user: Any, **data: Any) -> None:
@@ -92,27 +81,13 @@ WRITES: dict[str, Callable[[World], object]] = {
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 def test_the_next_read_is_right_after_the_user_is(world: World, write: Callable[[World], object]) -> None:
-    before = answers(world)
-    assert answers(world) == before
-
-    write(world)
-
-    after = answers(world)
-    caches["default"].clear()
-    assert after == answers(world)
-    assert after != before
+    cached_reads.assert_the_next_read_is_right(world.client, [f"{API}/{path}" for path in PATHS], lambda: write(world))
 
 
 @pytest.mark.parametrize("path", ["users", "user/alice", "user/alice/tier"])
 class TestHits:
-    def test_a_hit_is_one_round_trip_and_no_sql(self, world: World, django_assert_num_queries: DjangoAssertNumQueries, path: str) -> None:
-        first = world.client.get(f"{API}/{path}")
-
-        with django_assert_num_queries(0), commands_of("default") as commands:
-            second = world.client.get(f"{API}/{path}")
-
-        assert (first["X-Cache"], second["X-Cache"], commands) == ("miss", "hit", ["MGET"])
-        assert second.content == first.content
+    def test_a_hit_is_one_round_trip_and_no_sql(self, world: World, path: str) -> None:
+        cached_reads.assert_a_hit_is_one_round_trip_and_no_sql(world.client, f"{API}/{path}")
 
     def test_signed_in_callers_are_shown_what_is_theirs_and_leave_nothing_behind(self, world: World, path: str) -> None:
         anonymous = world.client.get(f"{API}/{path}").json()

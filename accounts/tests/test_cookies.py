@@ -9,7 +9,8 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from accounts.tokens import refresh_token
-from config.tests.test_env import PRODUCTION, python, refusal
+from config.tests.interpreters import python
+from config.tests.test_env import PRODUCTION, refusal
 
 from .factories import API, log_in, make_session
 

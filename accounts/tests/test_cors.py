@@ -36,8 +36,8 @@ def cors_headers(response: requests.Response) -> list[str]:
 
 
 @pytest.fixture
-def server(serve: Callable[..., Server]) -> Server:
-    return serve(CORS_ALLOWED_ORIGINS=f"{APP}, {OTHER}", WEB_CONCURRENCY="1")
+def server(share: Callable[..., Server]) -> Server:
+    return share(CORS_ALLOWED_ORIGINS=f"{APP}, {OTHER}", WEB_CONCURRENCY="1")
 
 
 def ask(server: Server, method: str, path: str, origin: str | None = APP, **options: Any) -> requests.Response:
@@ -104,8 +104,8 @@ def test_admin_is_open_to_no_other_origin(server: Server) -> None:
     assert "origin" not in words(response.headers["Vary"])
 
 
-def test_without_named_origins_nothing_is_said(serve: Callable[..., Server]) -> None:
-    server = serve(WEB_CONCURRENCY="1")
+def test_without_named_origins_nothing_is_said(share: Callable[..., Server]) -> None:
+    server = share(WEB_CONCURRENCY="1")
     response = ask(server, "GET", "/api/v1/users")
 
     assert cors_headers(response) == cors_headers(ask(server, "OPTIONS", "/api/v1/users", headers=PREFLIGHT)) == []

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import requests
 
-from config.tests.test_env import PRODUCTION, SECRET, python, refusal
+from config.tests.interpreters import python
+from config.tests.test_env import PRODUCTION, SECRET, refusal
 from conftest import PASSWORD, Server, make_user
 
 from .test_keys import LAST_KEY, NEXT_KEY, PEMS, header_of, public_pem
@@ -40,8 +41,8 @@ def kid(browser: requests.Session) -> Any:
 
 
 @pytest.fixture
-def start(serve: Serve, alice_there: None) -> Serve:
-    return lambda **variables: serve(WEB_CONCURRENCY="1", **variables)
+def start(share: Serve, alice_there: None) -> Serve:
+    return lambda **variables: share(WEB_CONCURRENCY="1", **variables)
 
 
 @pytest.fixture

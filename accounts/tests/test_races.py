@@ -30,8 +30,9 @@ def at_once(call: Callable[[], requests.Response]) -> list[requests.Response]:
 
 
 @pytest.fixture
-def server(serve: Callable[..., Server]) -> Server:
-    return serve(WEB_CONCURRENCY="4")
+def server(share: Callable[..., Server]) -> Server:
+    # No registration waits for the hash of another, and is refused when that takes long.
+    return share(WEB_CONCURRENCY="4", PASSWORD_HASH_CONCURRENCY=str(AT_ONCE))
 
 
 def test_of_16_equal_registrations_one_is_made_and_15_are_refused(server: Server) -> None:

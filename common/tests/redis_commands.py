@@ -3,6 +3,7 @@ What tests ask Redis itself: the commands that it is sent, and servers of their 
 """
 
 import importlib.util
+import os
 import shutil
 import signal
 import subprocess
@@ -14,9 +15,13 @@ from typing import Any
 import pytest
 from django.core.cache import caches
 from redis import Redis
+from redis.connection import parse_url
 from redis.exceptions import RedisError
 
 from conftest import free_port, started, wait_until
+
+SERVICES = {"cache": "REDIS_CACHE_URL", "rate_limit": "REDIS_RATE_LIMIT_URL", "queue": "REDIS_QUEUE_URL"}
+ALIASES = {"default": "cache", "throttle": "rate_limit"}
 
 
 @contextmanager
@@ -24,21 +29,34 @@ def commands_of(alias: str) -> Iterator[list[str]]:
     """
     Collect the names of the commands that the alias' Redis database is sent meanwhile.
     """
-    redis = caches[alias].client.get_client()  # type: ignore[attr-defined]
-    database = redis.connection_pool.connection_kwargs["db"]
-    found: list[str] = []
+    with commands_by_service() as found:
+        yield found[ALIASES[alias]]
+
+
+@contextmanager
+def commands_by_service() -> Iterator[dict[str, list[str]]]:
+    """
+    Collect, by `cache`, `rate_limit` and `queue`, the names of the commands that the suite's Redis databases are sent meanwhile.
+    """
+    redis = caches["default"].client.get_client()  # type: ignore[attr-defined]
+    services = {str(parse_url(os.environ[variable])["db"]): service for service, variable in SERVICES.items()}  # type: ignore[no-untyped-call]
+    found: dict[str, list[str]] = {service: [] for service in SERVICES}
     with redis.monitor() as monitor:
         yield found
         redis.echo("the end")
         for command in monitor.listen():
-            if command["db"] != database:
+            service = services.get(str(command["db"]))
+            if service is None:
                 continue
             if command["command"] == "ECHO the end":
                 break
             name = command["command"].split()[0]
+            if name == "SCRIPT":
+                # A server is sent a script once in its life, after it was asked for in vain.
+                found[service].remove("EVALSHA")
             # What a script sends itself is no round trip, and a connection is opened once, not per request.
-            if command["client_type"] != "lua" and name not in ("HELLO", "CLIENT", "SELECT"):
-                found.append(name)
+            elif command["client_type"] != "lua" and name not in ("HELLO", "CLIENT", "SELECT"):
+                found[service].append(name)
 
 
 class OwnRedis:

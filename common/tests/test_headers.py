@@ -75,8 +75,8 @@ def test_every_answer_says_what_a_browser_may_do(server: Server, method: str, pa
     assert response.headers["X-Request-ID"]
 
 
-def test_an_unforeseen_error_says_it_too(serve: Callable[..., Server]) -> None:
-    response = requests.get(f"{serve(DATABASE_URL='postgresql://nobody@127.0.0.1:1/nothing').api}/users", timeout=10)
+def test_an_unforeseen_error_says_it_too(share: Callable[..., Server]) -> None:
+    response = requests.get(f"{share(DATABASE_URL='postgresql://nobody@127.0.0.1:1/nothing').api}/users", timeout=10)
 
     assert (response.status_code, response.json()) == (500, {"detail": "Internal server error."})
     assert {name: response.headers.get(name) for name in EXPECTED} == EXPECTED
@@ -91,15 +91,15 @@ def test_a_host_that_is_not_named_is_refused_in_json(server: Server) -> None:
 
 class TestProduction:
     @pytest.mark.parametrize(("path", "status"), [("/api/v1/users", 200), ("/nowhere", 404), ("/docs", 404), ("/health", 200)])
-    def test_over_tls_browsers_are_told_to_stay_there(self, serve: Callable[..., Server], path: str, status: int) -> None:
-        response = requests.get(f"{serve(**PRODUCTION).url}{path}", headers={"X-Forwarded-Proto": "https"}, timeout=10)
+    def test_over_tls_browsers_are_told_to_stay_there(self, share: Callable[..., Server], path: str, status: int) -> None:
+        response = requests.get(f"{share(**PRODUCTION).url}{path}", headers={"X-Forwarded-Proto": "https"}, timeout=10)
 
         assert response.status_code == status
         assert response.headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains; preload"
         assert {name: response.headers.get(name) for name in EXPECTED} == EXPECTED
 
-    def test_without_tls_they_are_sent_to_it(self, serve: Callable[..., Server]) -> None:
-        response = requests.get(f"{serve(**PRODUCTION).api}/users", timeout=10, allow_redirects=False)
+    def test_without_tls_they_are_sent_to_it(self, share: Callable[..., Server]) -> None:
+        response = requests.get(f"{share(**PRODUCTION).api}/users", timeout=10, allow_redirects=False)
 
         assert response.status_code == 301
         assert response.headers["Location"].startswith("https://")

@@ -73,8 +73,8 @@ class TestReady:
         assert (response.status_code, response.json()) == (200, {**ALL_OK, name: "off"})
 
 
-def test_without_its_database_a_process_is_live_and_not_ready(serve: Callable[..., Any]) -> None:
-    server = serve(DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing")
+def test_without_its_database_a_process_is_live_and_not_ready(share: Callable[..., Any]) -> None:
+    server = share(DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing")
 
     live, ready = (requests.get(f"{server.url}/{path}", timeout=10) for path in ("health", "health/ready"))
 
@@ -82,8 +82,8 @@ def test_without_its_database_a_process_is_live_and_not_ready(serve: Callable[..
     assert {**ready.json(), "queue": "ok"}.items() >= {**ALL_OK, "database": "down"}.items()
 
 
-def test_without_its_database_the_api_answers_in_json(serve: Callable[..., Any]) -> None:
-    server = serve(DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing")
+def test_without_its_database_the_api_answers_in_json(share: Callable[..., Any]) -> None:
+    server = share(DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing")
 
     response = requests.get(f"{server.api}/users", timeout=10)
 

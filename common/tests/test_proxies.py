@@ -63,11 +63,11 @@ def proxies(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-def site(proxies: int, serve: Callable[..., Server], tmp_path: Path) -> Iterator[str]:
+def site(proxies: int, share: Callable[..., Server], tmp_path: Path) -> Iterator[str]:
     """
     Return where callers find a gunicorn that admits two logins from an address and stands behind that many proxies.
     """
-    server = serve(WEB_CONCURRENCY="1", TRUSTED_PROXY_COUNT=str(proxies), LOGIN_RATE_LIMIT="2/31536000", LOGIN_FAILURE_LIMIT="0")
+    server = share(WEB_CONCURRENCY="1", TRUSTED_PROXY_COUNT=str(proxies), LOGIN_RATE_LIMIT="2/31536000", LOGIN_FAILURE_LIMIT="0")
     with ExitStack() as stack:
         url = server.url
         for _ in range(proxies):
@@ -111,9 +111,9 @@ def test_the_log_names_the_same_address(serve: Callable[..., Server], tmp_path: 
     ids=["one network", "three networks", "one IPv4 address"],
 )
 def test_what_the_trusted_proxy_reports_is_who_calls(
-    serve: Callable[..., Server], tmp_path: Path, entries: list[str], expected: list[int]
+    share: Callable[..., Server], tmp_path: Path, entries: list[str], expected: list[int]
 ) -> None:
-    server = serve(WEB_CONCURRENCY="1", TRUSTED_PROXY_COUNT="1", LOGIN_RATE_LIMIT="2/31536000", LOGIN_FAILURE_LIMIT="0")
+    server = share(WEB_CONCURRENCY="1", TRUSTED_PROXY_COUNT="1", LOGIN_RATE_LIMIT="2/31536000", LOGIN_FAILURE_LIMIT="0")
     # This proxy reports what the test tells it, as one does that speaks IPv6 or names ports.
     with nginx(tmp_path, server.url, forwarded="$http_x_reported") as url:
         answers = [log_in(url, "127.0.1.1", {"X-Reported": entry}) for entry in entries]

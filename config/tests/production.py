@@ -19,7 +19,9 @@ from typing import Any
 import pytest
 import requests
 
-from conftest import BASE_DIR, TEST_DIR, answers, child_environment, free_port, started, wait_until
+from conftest import BASE_DIR, answers, child_environment, free_port, started, wait_until
+
+from .environment import TEST_DIR
 
 # As the official image has it, but for the paths.
 NGINX_CONF = """

@@ -57,8 +57,8 @@ def operation_count() -> int:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_swagger_ui_shows_every_operation_and_asks_no_other_host(serve: Any, tmp_path: Path) -> None:
-    page = visit(f"{serve().url}/docs", tmp_path)
+def test_swagger_ui_shows_every_operation_and_asks_no_other_host(share: Any, tmp_path: Path) -> None:
+    page = visit(f"{share().url}/docs", tmp_path)
 
     assert page.html.count('class="opblock opblock-') == operation_count()
     assert page.console == []
@@ -66,8 +66,8 @@ def test_swagger_ui_shows_every_operation_and_asks_no_other_host(serve: Any, tmp
 
 
 @pytest.mark.django_db(transaction=True)
-def test_redoc_shows_the_operations_and_asks_no_other_host(serve: Any, tmp_path: Path) -> None:
-    page = visit(f"{serve().url}/redoc", tmp_path)
+def test_redoc_shows_the_operations_and_asks_no_other_host(share: Any, tmp_path: Path) -> None:
+    page = visit(f"{share().url}/redoc", tmp_path)
 
     assert page.html.count('data-section-id="tag/') >= operation_count()
     # The one picture that ReDoc fetches elsewhere; no option of its own leaves it out.
@@ -76,8 +76,8 @@ def test_redoc_shows_the_operations_and_asks_no_other_host(serve: Any, tmp_path:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_admin_login_page_is_styled_and_asks_no_other_host(serve: Any, tmp_path: Path) -> None:
-    page = visit(f"{serve().url}/admin/login/", tmp_path)
+def test_admin_login_page_is_styled_and_asks_no_other_host(share: Any, tmp_path: Path) -> None:
+    page = visit(f"{share().url}/admin/login/", tmp_path)
 
     assert 'name="username"' in page.html
     assert page.console == []

@@ -2,7 +2,6 @@
 What stops the project before it serves anything. Each case is a child interpreter with an environment of its own.
 """
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from conftest import BASE_DIR
+
+from .interpreters import bare_environment, python
 
 SECRET = "0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMN"
 PRODUCTION = {
@@ -64,13 +65,8 @@ ENVIRONMENT="local"
 SHOW = "from config.env import load; env = load(); print(({expression}))"
 
 
-def python(code: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-    return run([sys.executable, "-c", code], **variables)
-
-
 def run(command: list[str], **variables: str) -> "subprocess.CompletedProcess[str]":
-    measured = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
-    environment = {"PATH": os.environ["PATH"], "ENV_FILE": "", **measured, **variables}
+    environment = bare_environment(**variables)
     return subprocess.run(command, cwd=BASE_DIR, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -136,7 +132,7 @@ class TestLocal:
     def test_importing_settings_starts_nothing_and_opens_no_connection(self) -> None:
         code = "import sys, config.settings; print('psycopg_pool' in sys.modules, config.embedded.held_lock())"
 
-        assert python(code).stdout.strip() == "False None"
+        assert run([sys.executable, "-c", code]).stdout.strip() == "False None"
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from conftest import PASSWORD, Server
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_a_request_line_that_is_too_long_is_refused_in_json(serve: Callable[..., Server]) -> None:
-    response = requests.get(f"{serve().api}/users", params={"cursor": "x" * 5000}, timeout=10)
+def test_a_request_line_that_is_too_long_is_refused_in_json(share: Callable[..., Server]) -> None:
+    response = requests.get(f"{share().api}/users", params={"cursor": "x" * 5000}, timeout=10)
 
     assert response.status_code == 414
     assert response.json() == {"detail": "URI Too Long."}
@@ -22,25 +22,25 @@ def chunks(*parts: bytes) -> Iterator[bytes]:
     yield from parts
 
 
-def test_a_body_in_chunks_is_read(serve: Callable[..., Server], alice: Any) -> None:
+def test_a_body_in_chunks_is_read(share: Callable[..., Server], alice: Any) -> None:
     body = chunks(b'{"username": "alice", ', b'"password": "', PASSWORD.encode(), b'"}')
 
-    response = requests.post(f"{serve().api}/login", data=body, headers={"Content-Type": "application/json"}, timeout=10)
+    response = requests.post(f"{share().api}/login", data=body, headers={"Content-Type": "application/json"}, timeout=10)
 
     assert response.status_code == 200
 
 
-def test_a_body_in_chunks_that_is_too_large_is_refused(serve: Callable[..., Server]) -> None:
+def test_a_body_in_chunks_that_is_too_large_is_refused(share: Callable[..., Server]) -> None:
     body = chunks(*[b"x" * 1024] * 10)
 
-    response = requests.post(f"{serve(MAX_BODY_BYTES='4096').api}/login", data=body, timeout=10)
+    response = requests.post(f"{share(MAX_BODY_BYTES='4096').api}/login", data=body, timeout=10)
 
     assert (response.status_code, response.json()) == (413, {"detail": "Request body too large."})
 
 
 @pytest.mark.parametrize("charset", ["rot13", "utf-16", "nonsense", "idna"])
-def test_everything_is_read_as_utf8_whatever_charset_is_named(serve: Callable[..., Server], alice: Any, charset: str) -> None:
-    server = serve()
+def test_everything_is_read_as_utf8_whatever_charset_is_named(share: Callable[..., Server], alice: Any, charset: str) -> None:
+    server = share()
     named = {"Content-Type": f"application/json; charset={charset}"}
     credentials = f'{{"username": "alice", "password": "{PASSWORD}"}}'
 
@@ -52,10 +52,10 @@ def test_everything_is_read_as_utf8_whatever_charset_is_named(serve: Callable[..
 
 
 @pytest.mark.parametrize("content_type", ["multipart/form-data", "multipart/form-data; boundary=se\u00e9cret<b>"])
-def test_a_form_that_cannot_be_read_is_422_and_not_repeated(serve: Callable[..., Server], content_type: str) -> None:
+def test_a_form_that_cannot_be_read_is_422_and_not_repeated(share: Callable[..., Server], content_type: str) -> None:
     headers = {"Content-Type": content_type.encode("latin-1")}
 
-    response = requests.post(f"{serve().api}/login", data=b"x", headers=headers, timeout=10)
+    response = requests.post(f"{share().api}/login", data=b"x", headers=headers, timeout=10)
 
     assert response.status_code == 422
     assert response.json()["detail"][0]["type"] == "value_error"

@@ -72,8 +72,8 @@ def test_the_log_goes_to_a_file_as_well_where_one_is_named(serve: Callable[..., 
 
 
 @pytest.mark.parametrize("sent", ["", "with blank", "x" * 65, "semi;colon", "é"])
-def test_a_request_id_that_is_not_sane_is_replaced(serve: Callable[..., Server], sent: str) -> None:
-    server = serve()
+def test_a_request_id_that_is_not_sane_is_replaced(share: Callable[..., Server], sent: str) -> None:
+    server = share()
 
     answered = requests.get(f"{server.url}/health", headers={"X-Request-ID": sent.encode()}, timeout=10).headers["X-Request-ID"]
 

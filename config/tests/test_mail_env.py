@@ -8,7 +8,8 @@ import pytest
 
 from config.env_types import MailServer, mail_server
 
-from .test_env import PRODUCTION, python, refusal, show
+from .interpreters import python
+from .test_env import PRODUCTION, refusal, show
 
 READ = (
     "from config import settings as s; print(s.EMAIL_BACKEND.split('.')[-2], s.EMAIL_HOST, s.EMAIL_PORT, s.EMAIL_USE_TLS, s.EMAIL_ENABLED)"

@@ -2,8 +2,6 @@
 A real NGINX that keeps what it may, in front of a real gunicorn.
 """
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,38 +10,18 @@ from typing import Any
 import pytest
 import requests
 
-from conftest import PASSWORD, Server, answers, free_port, started, wait_until
+from common.tests.nginx import nginx
+from conftest import PASSWORD, Server, wait_until
 from tiers.models import Tier
 from tiers.tests.factories import make_rate_limit
 
 from .factories import make_post
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
-CONFIGURATION = """
-{user}
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-events {{ }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/temp;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    proxy_cache_path {folder}/cache keys_zone=answers:1m;
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
-            proxy_pass {upstream};
-            proxy_set_header Host $host;
-            proxy_cache answers;
-            proxy_cache_revalidate on;
-            add_header X-Shared $upstream_cache_status always;
-        }}
-    }}
-}}
-"""
+KEEPING = {
+    "http": "proxy_cache_path {folder}/cache keys_zone=answers:1m;",
+    "location": "proxy_cache answers; proxy_cache_revalidate on; add_header X-Shared $upstream_cache_status always;",
+}
 
 
 class Shared:
@@ -65,23 +43,8 @@ class Shared:
 
 @pytest.fixture
 def start_nginx(serve: Callable[..., Server], tmp_path: Path) -> Iterator[Callable[..., Shared]]:
-    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if program is None:
-        pytest.skip("nginx is not installed; it is in the package nginx-light.")
     with ExitStack() as stack:
-
-        def start(**variables: str) -> Shared:
-            server, port = serve(**variables), free_port()
-            # Its workers would run as another account, which cannot enter the test's folder.
-            user = "user root;" if os.geteuid() == 0 else ""
-            file = tmp_path / "nginx.conf"
-            file.write_text(CONFIGURATION.format(user=user, folder=tmp_path, port=port, upstream=server.url))
-            command = [program, "-c", str(file), "-e", str(tmp_path / "error.log"), "-g", "daemon off;"]
-            stack.enter_context(started(command, tmp_path / "nginx.log"))
-            wait_until(lambda: answers(port), what="NGINX")
-            return Shared(f"http://127.0.0.1:{port}")
-
-        yield start
+        yield lambda **variables: Shared(stack.enter_context(nginx(tmp_path, serve(**variables).url, forwarded='""', **KEEPING)))
 
 
 @pytest.fixture

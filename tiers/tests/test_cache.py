@@ -7,12 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.core.cache import caches
 from django.test import Client
-from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
-from common.tests.redis_commands import commands_of
+from common.tests import cached_reads
+from common.tests.cached_reads import set_fields
 
 from ..models import RateLimit, Tier
 from .factories import make_rate_limit
@@ -33,21 +32,8 @@ def world(admin: Any, free: Tier, pro: Tier, client: APIClient, client_for: Call
     return World(free=free, pro=pro, limit=limit, client=client, superuser=client_for(admin), site=site)
 
 
-def answers(world: World) -> list[tuple[int, Any]]:
-    paths = [*PATHS, *(f"tier/{name}/rate_limit/{world.limit_id}" for name in ("free", "basic", "pro"))]
-    responses = [world.client.get(f"{API}/{path}") for path in paths]
-    return [(response.status_code, response.json()) for response in responses]
-
-
-def set_fields(row: Any, **fields: Any) -> None:
-    for name, value in fields.items():
-        setattr(row, name, value)
-    row.save()
-
-
 def in_admin(world: World, path: str, data: dict[str, Any]) -> None:
-    response = world.site.post(f"/admin/{path}", data)
-    assert response.status_code == 302, response.content.decode()
+    cached_reads.in_admin(world.site, path, data)
 
 
 def tier_form(world: World, **fields: Any) -> dict[str, Any]:
@@ -82,29 +68,15 @@ WRITES: dict[str, Callable[[World], object]] = {
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 def test_the_next_read_is_right_after_the_tier_is(world: World, write: Callable[[World], object]) -> None:
-    world.limit_id = world.limit.pk
-    before = answers(world)
-    assert answers(world) == before
+    paths = [*PATHS, *(f"tier/{name}/rate_limit/{world.limit.pk}" for name in ("free", "basic", "pro"))]
 
-    write(world)
-
-    after = answers(world)
-    caches["default"].clear()
-    assert after == answers(world)
-    assert after != before
+    cached_reads.assert_the_next_read_is_right(world.client, [f"{API}/{path}" for path in paths], lambda: write(world))
 
 
 @pytest.mark.parametrize("path", ["tiers", "tier/free", "tier/free/rate_limits", "tier/free/rate_limit/{id}"])
 class TestHits:
-    def test_a_hit_is_one_round_trip_and_no_sql(self, world: World, django_assert_num_queries: DjangoAssertNumQueries, path: str) -> None:
-        url = f"{API}/{path}".replace("{id}", str(world.limit.pk))
-        first = world.client.get(url)
-
-        with django_assert_num_queries(0), commands_of("default") as commands:
-            second = world.client.get(url)
-
-        assert (first["X-Cache"], second["X-Cache"], commands) == ("miss", "hit", ["MGET"])
-        assert second.content == first.content
+    def test_a_hit_is_one_round_trip_and_no_sql(self, world: World, path: str) -> None:
+        cached_reads.assert_a_hit_is_one_round_trip_and_no_sql(world.client, f"{API}/{path}".replace("{id}", str(world.limit.pk)))
 
     def test_signed_in_callers_are_served_from_the_cache(self, world: World, path: str) -> None:
         url = f"{API}/{path}".replace("{id}", str(world.limit.pk))

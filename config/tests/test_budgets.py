@@ -1,0 +1,120 @@
+"""
+What every operation of the API costs, counted; one that is added later has to name its cost.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.conf import settings
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import resolve
+from rest_framework.test import APIClient
+
+from accounts.mail_tokens import EMAIL_VERIFICATION, PASSWORD_RESET, make_token
+from accounts.models import User
+from accounts.tests.factories import make_session
+from common.routing import readable
+from common.tests.budgets import ANONYMOUS, Budget, Cost
+from common.tests.openapi import description, operations
+from common.tests.redis_commands import commands_by_service
+from posts.tests.factories import make_post
+from tasks.models import Status
+from tasks.tests.factories import make_task
+from tiers.tests.factories import make_rate_limit
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+OWN_APPS = [app.name for app in apps.get_app_configs() if str(settings.BASE_DIR) == str(app.path).rpartition("/")[0]]
+BUDGETS: list[Budget] = [budget for name in OWN_APPS for budget in import_module(f"{name}.tests.budgets").BUDGETS]
+every_budget = pytest.mark.parametrize(
+    "budget", BUDGETS, ids=lambda budget: f"{budget.operation} {budget.call} by {budget.caller}{' again' if budget.is_hit else ''}"
+)
+
+
+def path_of(budget: Budget) -> str:
+    path = budget.call.split()[1]
+    return path if path.startswith("/") else f"/api/v1/{path}"
+
+
+@pytest.fixture
+def names(alice: Any, bob: Any, free: Any, pro: Any) -> dict[str, str]:
+    """
+    Make the rows that the calls are about, and return what the calls name them.
+    """
+    alice.tier = pro
+    alice.save()
+    # A process opens its connection to the broker, and declares each queue there, once.
+    APIClient().post("/api/v1/tasks/task?message=hello")
+    APIClient().post("/api/v1/password/forgot", {"email": bob.email})
+    alice = User.objects.get(pk=alice.pk)
+    return {
+        "limit": str(make_rate_limit(free).pk),
+        "post": str(make_post(alice).pk),
+        "session": str(make_session(alice).pk),
+        "task": make_task(alice).pk.hex,
+        "failed_task": make_task(alice, status=Status.FAILED).pk.hex,
+        "open_task": make_task().pk.hex,
+        "open_failed_task": make_task(status=Status.FAILED).pk.hex,
+        "reset_token": make_token(PASSWORD_RESET, alice),
+        "verification_token": make_token(EMAIL_VERIFICATION, alice),
+    }
+
+
+@pytest.fixture
+def client_of(names: dict[str, str], admin: Any, client_for: Callable[[Any], APIClient]) -> Callable[[str], APIClient]:
+    def client_of(caller: str) -> APIClient:
+        if caller == ANONYMOUS:
+            return APIClient()
+        client = client_for(User.objects.get(username=caller))
+        client.get("/api/v1/user/me/")
+        return client
+
+    return client_of
+
+
+@every_budget
+def test_a_call_costs_what_its_budget_says(client_of: Callable[[str], APIClient], names: dict[str, str], budget: Budget) -> None:
+    client, method, url = client_of(budget.caller), budget.call.split()[0].lower(), path_of(budget).format(**names)
+    body = (
+        {name: value.format(**names) if isinstance(value, str) else value for name, value in budget.body.items()} if budget.body else None
+    )
+    if budget.is_hit:
+        # What an anonymous caller is answered is kept.
+        APIClient().get(url)
+
+    with commands_by_service() as commands, CaptureQueriesContext(connection) as captured:
+        response = getattr(client, method)(url, body)
+
+    assert response.status_code < 300, response.content
+    assert response.get("X-Cache") == "hit" or not budget.is_hit
+    counted = {service: len(sent) for service, sent in commands.items()}
+    assert Cost(len(captured), counted["cache"], counted["rate_limit"], counted["queue"]) == budget.cost, [
+        commands,
+        *(query["sql"] for query in captured),
+    ]
+
+
+@every_budget
+def test_a_budget_is_of_the_operation_that_it_names(budget: Budget) -> None:
+    path = path_of(budget).partition("?")[0].replace("{", "").replace("}", "")
+    # An id and a name match alike, but for numbers.
+    route = readable(resolve(path).route)
+
+    assert description()["paths"][f"/{route}"][budget.call.split()[0].lower()]["operationId"] == budget.operation
+
+
+def test_every_operation_has_a_budget() -> None:
+    found = {(budget.operation, budget.caller == ANONYMOUS, budget.is_hit) for budget in BUDGETS}
+    needed = set()
+    for _, operation in operations():
+        requirements = operation.get("security", [{}])
+        needed |= {(operation["operationId"], not requirement, False) for requirement in requirements}
+        # What an anonymous caller may keep, the cache keeps for all of them.
+        if "304" in operation["responses"]:
+            needed.add((operation["operationId"], True, True))
+
+    assert needed - found == set()

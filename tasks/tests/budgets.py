@@ -1,0 +1,14 @@
+from common.tests.budgets import ANONYMOUS, Budget, Cost
+
+BUDGETS = [
+    Budget("createTask", ANONYMOUS, "POST tasks/task?message=hello", Cost(sql=2, limits=1, queue=1)),
+    Budget("createTask", "alice", "POST tasks/task?message=hello", Cost(sql=2, cache=1, limits=1, queue=1)),
+    Budget("getTask", ANONYMOUS, "GET tasks/task/{open_task}", Cost(sql=1)),
+    Budget("getTask", "alice", "GET tasks/task/{task}", Cost(sql=1, cache=1)),
+    Budget("listTasks", "alice", "GET tasks", Cost(sql=2, cache=1)),
+    Budget("listTasks", "alice", "GET tasks?cursor=", Cost(sql=1, cache=1)),
+    Budget("cancelTask", ANONYMOUS, "DELETE tasks/task/{open_task}", Cost(sql=2)),
+    Budget("cancelTask", "alice", "DELETE tasks/task/{task}", Cost(sql=2, cache=1)),
+    Budget("retryTask", ANONYMOUS, "POST tasks/task/{open_failed_task}/retry", Cost(sql=3, limits=1, queue=1)),
+    Budget("retryTask", "alice", "POST tasks/task/{failed_task}/retry", Cost(sql=3, cache=1, limits=1, queue=1)),
+]
