@@ -105,7 +105,7 @@ def _fail(task: Task, exc: BaseException, options: Options) -> Status | None:
         close_old_connections()
     is_late = isinstance(exc, SoftTimeLimitExceeded)
     error = f"Time limit: stopped after {options.soft_time_limit:g} s." if is_late else f"{type(exc).__name__}: {exc}"
-    values = {
+    values: dict[str, Any] = {
         "error": _storable_text(error)[:MAX_ERROR],
         "traceback": _storable_text("".join(traceback.format_exception(exc)))[-MAX_TRACEBACK:],
     }
