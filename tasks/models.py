@@ -29,7 +29,7 @@ WHERE id = %s AND set_config('synchronous_commit', 'off', true) = 'off'
 CLAIM = """
 UPDATE tasks_task
 SET status = 'running', attempt = attempt + 1, losses = losses + (status = 'running')::int, progress = 0, worker = %s,
-    started_at = statement_timestamp(), lease_until = statement_timestamp() + %s
+    started_at = statement_timestamp(), lease_until = statement_timestamp() + %s::interval
 WHERE id = %s AND set_config('synchronous_commit', 'off', true) = 'off' AND (
     status = 'queued' AND (run_after IS NULL OR run_after <= statement_timestamp())
     OR status = 'running' AND lease_until < statement_timestamp()
@@ -147,7 +147,7 @@ class Task(models.Model):
         Take the task for this worker for `LEASE`, or return `None` where another has it, its time has not come or it is finished.
         """
         with connection.cursor() as cursor:
-            cursor.execute(CLAIM, [worker, LEASE, uuid.UUID(task_id)])
+            cursor.execute(CLAIM, [worker, f"{LEASE.total_seconds():g} s", uuid.UUID(task_id)])
             row = cursor.fetchone()
         if row is None:
             return None
