@@ -100,7 +100,7 @@ class Watcher:
             self.watches.add(watch)
             self.is_busy = True
             # Awake, it comes by every `TICK_SECONDS`; so a task costs no change of threads, unless it may not wait that long.
-            is_urgent = self.is_asleep or watch.next_at < time.monotonic() + TICK_SECONDS
+            is_urgent = self.is_asleep or watch.next_at < watch.started + TICK_SECONDS
             if self.thread is None or not self.thread.is_alive():
                 self.thread = threading.Thread(target=self._watch, name="watch", daemon=True)
                 self.thread.start()
@@ -159,7 +159,7 @@ class Watch:
 
     def __enter__(self) -> Self:
         self.started = self.renewed = time.monotonic()
-        self.next_at = self._next()
+        self.next_at = self.started + min(TICK_SECONDS, self.options.soft_time_limit)
         if self.is_main:
             signal.signal(signal.SIGUSR2, self._interrupt)
         self.is_running = True

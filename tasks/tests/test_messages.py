@@ -99,7 +99,7 @@ def test_a_connection_that_failed_is_not_used_again() -> None:
     messages._idle.clear()
     conf: Any = current_app.conf
     known = conf.broker_write_url
-    current_app.conf.broker_write_url = "redis://127.0.0.1:1/0"
+    conf.broker_write_url = "redis://127.0.0.1:1/0"
     try:
         with pytest.raises(Exception, match="refused"):
             messages.publish(make())
