@@ -115,7 +115,7 @@ def gunicorn(
         port = probe.getsockname()[1]
     command = ("gunicorn", "--config", "config/gunicorn.conf.py", "--bind", f"127.0.0.1:{port}", *arguments, application)
     began = time.perf_counter()
-    with _running(servers, command, f"web-{port}", variables or {}) as process:
+    with background(servers, command, f"web-{port}", variables or {}) as process:
         while not _answers(port):
             if process.poll() is not None or time.perf_counter() > began + 60:
                 raise SystemExit(f"gunicorn did not start: {(servers.directory / f'web-{port}.log').read_text()}")
@@ -151,7 +151,7 @@ def celery_worker(servers: Servers) -> Iterator[None]:
     )
     log = servers.directory / "worker.log"
     log.write_text("")
-    with _running(servers, command, "worker", {}) as process:
+    with background(servers, command, "worker", {}) as process:
         deadline = time.monotonic() + 60
         while " ready." not in log.read_text():
             if process.poll() is not None or time.monotonic() > deadline:
@@ -162,11 +162,11 @@ def celery_worker(servers: Servers) -> Iterator[None]:
         os.killpg(process.pid, signal.SIGKILL)
     servers.redis(QUEUE).flushdb()
     with servers.database() as connection:
-        connection.execute("TRUNCATE tasks_task")
+        connection.execute("TRUNCATE tasks_task, tasks_idempotencykey")
 
 
 @contextmanager
-def _running(servers: Servers, command: Sequence[str], name: str, variables: Mapping[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
+def background(servers: Servers, command: Sequence[str], name: str, variables: Mapping[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
     with (servers.directory / f"{name}.log").open("ab") as log:
         process = subprocess.Popen(
             (sys.executable, "-m", *command),

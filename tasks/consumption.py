@@ -63,8 +63,12 @@ class ConsumptionStep(bootsteps.StartStopStep):
 
     def _watch(self) -> None:
         self._warn()
-        self.complete_at = time.monotonic()
+        self.complete_at = looked_at = time.monotonic()
         while not _is_stopping():
+            if time.monotonic() > looked_at + 2 * PROOF_SECONDS:
+                # The process itself stood still, and could consume nothing.
+                self.complete_at = time.monotonic()
+            looked_at = time.monotonic()
             try:
                 self._send_proof()
                 consumed = self._consumed()
@@ -75,8 +79,8 @@ class ConsumptionStep(bootsteps.StartStopStep):
                 self.complete_at = time.monotonic()
             else:
                 if set(self.queues) <= set(consumed):
-                    self.complete_at = time.monotonic()
-                elif time.monotonic() > self.complete_at + REPLACE_AFTER_SECONDS:
+                    self.complete_at = time.monotonic() if self._is_busy() else max(self.complete_at, self.proven_at)
+                if time.monotonic() > self.complete_at + REPLACE_AFTER_SECONDS:
                     self._replace()
             time.sleep(PROOF_SECONDS / 3)
         self._leave()
@@ -101,10 +105,12 @@ class ConsumptionStep(bootsteps.StartStopStep):
         Return the queues whose messages reach this worker, or would if it were not busy.
         """
         consumer = self.consumer.task_consumer
-        is_busy = len(state.active_requests) >= self.consumer.pool.num_processes
-        if consumer is None or not (is_busy or time.monotonic() < self.proven_at + 3 * PROOF_SECONDS):
+        if consumer is None or not (self._is_busy() or time.monotonic() < self.proven_at + 3 * PROOF_SECONDS):
             return []
         return [queue for queue in self.queues if consumer.consuming_from(queue)]
+
+    def _is_busy(self) -> bool:
+        return len(state.active_requests) >= int(self.consumer.pool.num_processes)
 
     def _replace(self) -> None:
         """

@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 from billiard import current_process
 from celery.exceptions import SoftTimeLimitExceeded
-from django.db import DatabaseError, close_old_connections, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, transaction
 from django.utils import timezone
 
 from . import counters
@@ -60,7 +60,7 @@ def run(task_id: str) -> None:
     """
     Claim the task, run its function and record how it ended.
     """
-    task = Task.claim(task_id, worker_name())
+    task = _claim(task_id)
     if task is None:
         return
     with structlog.contextvars.bound_contextvars(request_id=task.request_id, task_id=task.pk.hex, user_id=task.owner_id):
@@ -73,6 +73,18 @@ def run(task_id: str) -> None:
         status = _attempt(task, function.call, function.options)
         if status is not None:
             counters.count_end(task, status, time.monotonic() - started)
+
+
+def _claim(task_id: str) -> Task | None:
+    """
+    Claim the task, on a new connection to the database if the open one does not work any more.
+    """
+    worker = worker_name()
+    try:
+        return Task.claim(task_id, worker)
+    except (OperationalError, InterfaceError):
+        close_old_connections()
+        return Task.claim(task_id, worker)
 
 
 def _attempt(task: Task, call: Any, options: Options) -> Status | None:
@@ -105,7 +117,7 @@ def _fail(task: Task, exc: BaseException, options: Options) -> Status | None:
         close_old_connections()
     is_late = isinstance(exc, SoftTimeLimitExceeded)
     error = f"Time limit: stopped after {options.soft_time_limit:g} s." if is_late else f"{type(exc).__name__}: {exc}"
-    values = {
+    values: dict[str, Any] = {
         "error": _storable_text(error)[:MAX_ERROR],
         "traceback": _storable_text("".join(traceback.format_exception(exc)))[-MAX_TRACEBACK:],
     }

@@ -4,7 +4,6 @@ From a record to a message: `enqueue()` writes and sends, `send_due()` sends aga
 
 import logging
 import threading
-import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -12,19 +11,17 @@ from functools import cache, partial
 from typing import Any
 
 import structlog
-from celery import current_app
 from django.conf import settings
 from django.db import connection, connections, transaction
-from django.db.models.functions import Now
 from django.utils import timezone
 from kombu.exceptions import OperationalError
-from kombu.pools import producers
 from redis.exceptions import RedisError
 
 from common import broker
 from common.exceptions import Conflict
 from common.outages import Outage
 
+from . import messages
 from .functions import find_function
 from .models import Status, Task
 from .running import run
@@ -32,8 +29,6 @@ from .running import run
 logger = logging.getLogger(__name__)
 # Any number that nothing else locks: two beats do not sweep at once.
 SWEEP_LOCK = 7_301_944
-# What Celery does itself where this process cannot: see `Watch`.
-STUCK_SECONDS = 15
 outage = Outage("Broker", "tasks are sent later")
 
 
@@ -105,26 +100,13 @@ def send(task: Task) -> bool:
     """
     if not settings.QUEUE_ENABLED or outage.is_paused:
         return False
-    options = current_app.conf.broker_transport_options
-    link = current_app.connection_for_write(transport_options={**options, "socket_timeout": broker.TIMEOUT_SECONDS})
     try:
-        with producers[link].acquire(block=True, timeout=broker.TIMEOUT_SECONDS) as producer:
-            # Each message has an id of its own: Celery drops a second one of an id that was revoked.
-            current_app.send_task(
-                "tasks.run",
-                [str(task.pk)],
-                queue=task.queue_name,
-                priority=broker.TASK_PRIORITY,
-                time_limit=int(find_function(task.function).options.time_limit) + STUCK_SECONDS,
-                task_id=uuid.uuid4().hex,
-                producer=producer,
-                retry=False,
-            )
+        messages.publish(task)
     except (OperationalError, RedisError, OSError) as exc:
         outage.begin(exc)
         return False
     outage.end()
-    Task.objects.filter(pk=task.pk).update(sent_at=Now())
+    task.note_sent()
     return True
 
 

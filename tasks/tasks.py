@@ -5,7 +5,7 @@ What the worker knows: the entry points that messages name, and the functions of
 import time
 
 from celery import shared_task
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
 
 from . import housekeeping, running, services
 from .functions import background_task
@@ -16,6 +16,8 @@ from .watch import progress
 def run(task_id: str) -> None:
     # Celery leaves the connection open between tasks: opening one costs more than a short task.
     close_old_connections()
+    # Whether it still works shows when the task is claimed; asking before each costs as much as claiming it.
+    connection.health_check_done = True  # type: ignore[attr-defined]
     running.run(task_id)
 
 

@@ -74,11 +74,72 @@ def current_attempt() -> int:
     return 1 if watch is None else watch.task.attempt
 
 
+class Watcher:
+    """
+    Look after the tasks that run in this process, in a thread that the first one starts.
+
+    It is kept, for starting a thread takes longer than a short task, and it has a database connection of its own: a function may hold a
+    transaction.
+    """
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """
+        Begin anew, as a process has to that was forked from this one: it has inherited no thread.
+        """
+        self.lock = threading.Lock()
+        self.woken = threading.Event()
+        self.watches: set[Watch] = set()
+        self.thread: threading.Thread | None = None
+        self.is_asleep = self.is_busy = False
+
+    def add(self, watch: "Watch") -> None:
+        with self.lock:
+            self.watches.add(watch)
+            self.is_busy = True
+            # Awake, it comes by every `TICK_SECONDS`; so a task costs no change of threads, unless it may not wait that long.
+            is_urgent = self.is_asleep or watch.next_at < watch.started + TICK_SECONDS
+            if self.thread is None or not self.thread.is_alive():
+                self.thread = threading.Thread(target=self._watch, name="watch", daemon=True)
+                self.thread.start()
+        if is_urgent:
+            self.woken.set()
+
+    def remove(self, watch: "Watch") -> None:
+        with self.lock:
+            self.watches.discard(watch)
+        if watch.is_looked_at:
+            # The connection is closed when nobody needs it any more.
+            self.woken.set()
+
+    def _watch(self) -> None:
+        while True:
+            with self.lock:
+                watches = list(self.watches)
+                self.is_asleep = not watches and not self.is_busy
+                self.is_busy = bool(watches)
+            if not watches:
+                connections.close_all()
+            due = min((watch.next_at for watch in watches), default=0) - time.monotonic()
+            self.woken.wait(None if self.is_asleep else min(TICK_SECONDS, max(0.01, due)) if watches else TICK_SECONDS)
+            self.woken.clear()
+            for watch in watches:
+                try:
+                    watch.step()
+                except Exception:
+                    # The others, and the tasks to come, are looked after all the same.
+                    logger.exception("Task %s was not looked after", watch.task.pk.hex)
+
+
+_watcher = Watcher()
+os.register_at_fork(after_in_child=_watcher.forget)
+
+
 class Watch:
     """
     Renew the task's lease while its function runs, write its progress, and stop it when it is cancelled or over its time.
-
-    A thread does so, on a database connection of its own: the function may hold a transaction.
     """
 
     def __init__(self, task: Task, options: Options, *, may_stop_process: bool) -> None:
@@ -89,23 +150,27 @@ class Watch:
         self.written = 0
         self.is_running = False
         self.is_late = False
+        self.is_over = False
+        self.is_looked_at = False
         self.lost_at: float | None = None
-        self.over = threading.Event()
-        self.thread = threading.Thread(target=self._watch, name="watch", daemon=True)
+        # Held by the watcher while it acts, so that nothing is done to a task that has ended.
+        self.lock = threading.Lock()
         self.is_main = threading.current_thread() is threading.main_thread()
 
     def __enter__(self) -> Self:
         self.started = self.renewed = time.monotonic()
+        self.next_at = self.started + min(TICK_SECONDS, self.options.soft_time_limit)
         if self.is_main:
             signal.signal(signal.SIGUSR2, self._interrupt)
         self.is_running = True
-        self.thread.start()
+        _watcher.add(self)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None) -> None:
         self.is_running = False
-        self.over.set()
-        self.thread.join()
+        with self.lock:
+            self.is_over = True
+        _watcher.remove(self)
 
     def check(self) -> None:
         """
@@ -120,22 +185,27 @@ class Watch:
         if self.is_running:
             raise SoftTimeLimitExceeded
 
-    def _watch(self) -> None:
-        try:
-            while not self.over.wait(min(TICK_SECONDS, self._until_limit())):
-                self._enforce_limits()
-                if self.lost_at is None:
-                    self._look()
-                elif time.monotonic() > self.lost_at + GRACE_SECONDS:
-                    self._stop("it was cancelled or taken over, and did not stop by itself")
-        finally:
-            connections.close_all()
+    def step(self) -> None:
+        """
+        Do what is due.
+        """
+        with self.lock:
+            if self.is_over or time.monotonic() < self.next_at:
+                return
+            self._enforce_limits()
+            if self.lost_at is None:
+                self._look()
+            elif time.monotonic() > self.lost_at + GRACE_SECONDS:
+                self._stop("it was cancelled or taken over, and did not stop by itself")
+            self.next_at = self._next()
 
-    def _until_limit(self) -> float:
-        limit = self.options.time_limit if self.is_late else self.options.soft_time_limit
-        return max(0.01, self.started + limit - time.monotonic())
+    def _next(self) -> float:
+        now = time.monotonic()
+        limit = self.started + (self.options.time_limit if self.is_late else self.options.soft_time_limit)
+        return min(now + TICK_SECONDS, max(now + 0.01, limit))
 
     def _look(self) -> None:
+        self.is_looked_at = True
         now = time.monotonic()
         try:
             if self.progress > self.written or now > self.renewed + LEASE.total_seconds() / 3:
@@ -148,7 +218,7 @@ class Watch:
             logger.warning("Record of task %s not reached: %s", self.task.pk.hex, exc)
             connections.close_all()
             return
-        if not is_mine and not self.over.is_set():
+        if not is_mine:
             self.lost_at = now
 
     def _enforce_limits(self) -> None:
@@ -170,6 +240,6 @@ class Watch:
         """
         End this process at once, if it is one of a worker's: the worker starts another, and no other task is in it.
         """
-        if self.may_stop_process and not self.over.is_set():
+        if self.may_stop_process:
             logger.error("Task %s is stopped with its process: %s", self.task.function, reason)
             os.kill(os.getpid(), signal.SIGKILL)

@@ -27,7 +27,9 @@ class Proxy:
         self.is_holding = threading.Event()
         self._flows = threading.Event()
         self._flows.set()
-        self._held_at = b""
+        self._held_at = self._stranded_at = b""
+        # One for each connection that was stranded.
+        self.stranded: list[threading.Event] = []
         self._sockets: set[socket.socket] = set()
         self._listener: socket.socket | None = None
         self.port = 0
@@ -65,8 +67,17 @@ class Proxy:
         """
         self._held_at = text
 
+    def strand_at(self, text: bytes) -> None:
+        """
+        Let each connection on which something that holds `text` is sent go silent for good: it is neither answered nor closed.
+        """
+        self._stranded_at = text
+
     def release(self) -> None:
-        self._held_at = b""
+        """
+        End what `hold()`, `hold_at()` and `strand_at()` began; connections that were stranded stay so.
+        """
+        self._held_at = self._stranded_at = b""
         self.is_holding.clear()
         self._flows.set()
 
@@ -82,8 +93,10 @@ class Proxy:
                     client.close()
                     continue
                 self._sockets |= {client, redis}
-                threading.Thread(target=self._pump, args=(client, redis, True), daemon=True).start()
-                threading.Thread(target=self._pump, args=(redis, client, False), daemon=True).start()
+                line = threading.Event()
+                line.set()
+                threading.Thread(target=self._pump, args=(client, redis, line, True), daemon=True).start()
+                threading.Thread(target=self._pump, args=(redis, client, line, False), daemon=True).start()
 
     def _connect(self) -> socket.socket:
         if path := self.target.get("path"):
@@ -94,17 +107,21 @@ class Proxy:
         redis.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return redis
 
-    def _pump(self, source: socket.socket, sink: socket.socket, to_redis: bool) -> None:
+    def _pump(self, source: socket.socket, sink: socket.socket, line: threading.Event, to_redis: bool) -> None:
         with suppress(OSError):
             while chunk := source.recv(65536):
                 if to_redis:
                     self.commands += 1
                     if self._held_at and self._held_at in chunk:
                         self._flows.clear()
+                    if self._stranded_at and self._stranded_at in chunk:
+                        line.clear()
+                        self.stranded.append(line)
                     if not self._flows.is_set():
                         self.is_holding.set()
                 time.sleep(self.delay)
                 self._flows.wait()
+                line.wait()
                 sink.sendall(chunk)
         # Only this direction has ended: what Redis has not read yet still reaches it.
         with suppress(OSError):
@@ -127,3 +144,5 @@ def proxied(url: str) -> Iterator[Proxy]:
     finally:
         proxy.release()
         proxy.cut()
+        for line in proxy.stranded:
+            line.set()

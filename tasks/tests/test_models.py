@@ -2,6 +2,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from common.tests.concurrency import at_once
@@ -77,6 +78,15 @@ class TestClaim:
         assert len([mine for mine in claims if mine]) == 1
         assert Task.objects.get().attempt == before + 1
 
+    @pytest.mark.django_db(transaction=True)
+    def test_only_the_claim_itself_does_not_wait_for_the_disk(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET synchronous_commit TO on")
+            claimed(make_task()).note_sent()
+            cursor.execute("SHOW synchronous_commit")
+            assert cursor.fetchone() == ("on",)
+        connection.close()
+
 
 class TestLease:
     def test_it_is_renewed_from_now(self) -> None:
@@ -133,6 +143,16 @@ class TestFinish:
 
         assert not task.finish(Status.SUCCEEDED, result="done")
         assert Task.objects.get().status == Status.CANCELLED
+
+    def test_two_attempts_of_one_number_are_told_apart(self) -> None:
+        first = claimed(make_task())
+        # As after a crash of the database that forgot the claim.
+        Task.objects.update(status=Status.QUEUED, attempt=0)
+        second = claimed(first)
+
+        assert second.attempt == first.attempt
+        assert (first.is_mine(), first.renew_lease(), first.finish(Status.FAILED), first.give_back()) == (False, False, False, False)
+        assert second.finish(Status.SUCCEEDED)
 
     @pytest.mark.django_db(transaction=True)
     def test_of_many_ends_at_once_one_counts(self) -> None:

@@ -3,14 +3,17 @@ What becomes of a function's result, error and effects.
 """
 
 import logging
+import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.db import connection
 from django.utils import timezone
 
 from accounts.tasks import send_password_reset
+from conftest import wait_until
 from posts.tasks import export_posts
 
 from ..functions import FUNCTIONS, Options, background_task, find_function
@@ -195,3 +198,22 @@ def test_its_lines_carry_the_request_and_the_user(alice: Any, caplog: pytest.Log
         run(str(task.pk))
 
     assert [record.getMessage() for record in caplog.records if record.name == "tasks.running"] == ["Task fail failed"]
+
+
+class TestWatcher:
+    def test_one_thread_looks_after_all_tasks(self) -> None:
+        for _ in range(5):
+            assert ran(functions.give, 1).status == Status.SUCCEEDED
+
+        assert [thread.name for thread in threading.enumerate()].count("watch") == 1
+
+    @pytest.mark.django_db(transaction=True)
+    def test_its_connection_is_closed_once_nothing_runs(self) -> None:
+        assert ran(functions.count_up, 1, 1.5).status == Status.SUCCEEDED
+
+        def others() -> int:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+                return int(cursor.fetchone()[0])
+
+        wait_until(lambda: not others(), what="the connection to be closed")

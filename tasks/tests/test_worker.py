@@ -13,6 +13,7 @@ import pytest
 import requests
 from celery import current_app
 from django.contrib.admin.models import LogEntry
+from django.db import connection
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -99,6 +100,19 @@ class TestOneWorker:
 
         assert task.error == "Time limit: its process was stopped after 2 s."
         assert wait_for(other, Status.SUCCEEDED).attempt == 1
+
+    def test_a_connection_that_the_database_has_ended_costs_no_task(self, alice: Any) -> None:
+        for number in range(4):
+            wait_for(enqueue(functions.write_row, alice.pk, f"before {number}"), Status.SUCCEEDED)
+        with connection.cursor() as cursor:
+            others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            cursor.execute(others)
+            assert cursor.rowcount > 0
+
+        after = [enqueue(functions.write_row, alice.pk, f"after {number}") for number in range(8)]
+
+        for task in after:
+            assert wait_for(task, Status.SUCCEEDED, 10).attempt == 1
 
     def test_the_sweep_does_not_wait_behind_a_backlog(self) -> None:
         for _ in range(100):
