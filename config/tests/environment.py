@@ -1,8 +1,8 @@
 """
 The environment of the suite: nothing of the developer's is read, neither `.env` nor the servers that it names.
 
-`TEST_DATABASE_URL` and `TEST_REDIS_URL` name other servers than the suite's own. With `TEST_PGBOUNCER` every connection to the test database
-goes through a PgBouncer in transaction mode.
+`TEST_DATABASE_URL` and `TEST_REDIS_URL` name other servers than the suite's own. With `TEST_PGBOUNCER` every connection to the test
+database goes through a PgBouncer in transaction mode.
 """
 
 import fcntl
