@@ -162,7 +162,7 @@ def celery_worker(servers: Servers) -> Iterator[None]:
         os.killpg(process.pid, signal.SIGKILL)
     servers.redis(QUEUE).flushdb()
     with servers.database() as connection:
-        connection.execute("TRUNCATE tasks_task")
+        connection.execute("TRUNCATE tasks_task, tasks_idempotencykey")
 
 
 @contextmanager
