@@ -175,10 +175,12 @@ class User(SoftDeleteModel, TimestampedModel, AbstractBaseUser, PermissionsMixin
         with transaction.atomic():
             if loaded and self._was_superuser(loaded) and not self.is_active_superuser:
                 self._require_another_superuser()
-            stored = self._stored_names() if self.pk else set()
+            stored = self._stored() if self.pk else None
             super().save(**kwargs)
             # Once the row is written: an attempt to take a name does not touch the answers about who has it, nor those that list all.
-            self._invalidate(stored)
+            fields = kwargs.get("update_fields")
+            is_counted_anew = stored is None or ((fields is None or "deleted_at" in fields) and stored[1] != self.is_deleted)
+            self._invalidate(stored, is_counted_anew=is_counted_anew)
             if loaded and (has_new_password or not self.is_usable):
                 self.sessions.exclude(pk__in=[keep.pk] if keep else []).end()
             if has_new_email and settings.REQUIRE_VERIFIED_EMAIL and not self.is_email_verified:
@@ -189,7 +191,7 @@ class User(SoftDeleteModel, TimestampedModel, AbstractBaseUser, PermissionsMixin
         with transaction.atomic():
             if self.is_active_superuser:
                 self._require_another_superuser()
-            self._invalidate(self._stored_names())
+            self._invalidate(self._stored(), is_counted_anew=True)
             self.sessions.all().end()
             return super().delete(using, keep_parents)
 
@@ -228,15 +230,24 @@ class User(SoftDeleteModel, TimestampedModel, AbstractBaseUser, PermissionsMixin
 
         send_verification(self.pk)
 
-    def _stored_names(self) -> set[str]:
-        # Asked anew and locked: the user may have been renamed since this was read.
-        return set(User.objects.filter(pk=self.pk).select_for_update(no_key=True).values_list("username", flat=True))
+    def _stored(self) -> tuple[str, bool] | None:
+        """
+        Lock the row, and return the username that is stored and whether the user is marked as deleted; `None` for no row.
+        """
+        # Asked anew: the user may have been renamed since this was read.
+        rows = User.objects.filter(pk=self.pk).select_for_update(no_key=True).values_list("username", "deleted_at")
+        return next(((username, deleted_at is not None) for username, deleted_at in rows), None)
 
-    def _invalidate(self, stored_names: set[str]) -> None:
+    def _invalidate(self, stored: tuple[str, bool] | None, *, is_counted_anew: bool) -> None:
+        patterns = ["user_list:*", *(["user_count:*"] if is_counted_anew else [])]
         # About a user who is new nothing has been answered: what is not found is not stored.
-        names = [word(name) for name in {self.username, *stored_names}] if stored_names else []
-        about = [f"{group}:{name}:*" for name in names for group in ("users", "user_tiers")]
-        invalidate("user_list:*", *([f"auth:{self.pk}:*"] if names else []), *about)
+        if stored:
+            names = {word(self.username), word(stored[0])}
+            patterns += [f"auth:{self.pk}:*", *(f"{group}:{name}:*" for name in names for group in ("users", "user_tiers"))]
+            # The posts of a deleted user are not counted; and what they have written is counted under their name.
+            if is_counted_anew or len(names) > 1:
+                patterns += [f"post_counts:{name}:*" for name in names]
+        invalidate(*patterns)
 
     @staticmethod
     def _was_superuser(loaded: dict[str, Any]) -> bool:

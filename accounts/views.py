@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 from typing import Any, cast
 
+from django.db.models import QuerySet
 from django.http import QueryDict
 from drf_spectacular.utils import extend_schema
 from rest_framework.parsers import FormParser, MultiPartParser
@@ -10,6 +11,7 @@ from rest_framework.response import Response
 
 from common.addresses import client_address
 from common.caching import cached
+from common.counts import count_entry, kept_count
 from common.exceptions import Conflict, Forbidden, NotFound, Unauthorized
 from common.handlers import OUTDATED
 from common.pagination import PageQuerySerializer
@@ -40,6 +42,8 @@ from .serializers import (
 from .services import EmailNotVerified, log_in
 from .throttles import LoginThrottle, RegistrationThrottle
 from .tokens import access_token, rotate, session_of_refresh_token
+
+USER_COUNT = "user_count:all"
 
 
 class WrongCredentials(Unauthorized):
@@ -197,7 +201,10 @@ class UserViewSet(ViewSet):
         self.check_object_permissions(self.request, user)
         return user
 
-    @cached("user_list:page_{page}_size_{items_per_page}", expire=60, query=PageQuerySerializer)
+    def count_rows(self, queryset: QuerySet[User], rows: Sequence[Any]) -> int:
+        return kept_count(self.count_entry or count_entry(USER_COUNT), queryset.count)
+
+    @cached("user_list:page_{page}_size_{items_per_page}", expire=60, query=PageQuerySerializer, count=USER_COUNT)
     def list(self, request: Request, **path: str) -> Response:
         return super().list(request, **path)
 

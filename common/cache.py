@@ -52,22 +52,25 @@ class Entry:
     """
     One cached answer, JSON bytes. First `read()`, or `read_or_claim()`, then `write()` what was computed after it, or `release()`.
 
-    `read()` fetches the version of the prefix `beside` in the same round trip, for a caller that keeps something else of its own. With
-    `serve_expired` an entry is kept for twice its time, for whoever would else wait for the next one.
+    `read()` fetches the version of the prefix `beside` in the same round trip, for a caller that keeps something else of its own; with a
+    `companion`, every look is one for that entry too, whose `body` is then what it holds. With `serve_expired` an entry is kept for twice
+    its time, for whoever would else wait for the next one.
     """
 
-    def __init__(self, key: str, expire: int, *, beside: str = "", serve_expired: bool = False) -> None:
+    def __init__(self, key: str, expire: int, *, beside: str = "", companion: "Entry | None" = None, serve_expired: bool = False) -> None:
         self.expire = expire
         self.serve_expired = serve_expired
         words = key.split(":")
         self.version_names = [version_name(":".join(words[:length])) for length in range(1, len(words))]
         self.beside_names = [version_name(beside)] if beside else []
         self.beside_version: bytes | None = None
+        self.companions = [companion] if companion else []
         self.name, self.lock_name = f"entry:{key}", f"lock:{key}"
         # The value of whatever this caller creates: versions that were missing, and the lock.
         self.token = unique().encode()
         self.versions: list[bytes | None] = []
         self.holder: bytes | None = None
+        self.body: bytes | None = None
         self.expired_body: bytes | None = None
         self.has_created = self.has_looked = False
 
@@ -153,19 +156,32 @@ class Entry:
         leaves nothing behind.
         """
         if self.has_created and not refusals.is_paused:
-            run("release", RELEASE, [self.lock_name, *self.version_names], [self.token, NOBODY, NOBODY_SECONDS * 1000])
+            names = [self.lock_name, *self.version_names, *self._companion_versions()]
+            run("release", RELEASE, names, [self.token, NOBODY, NOBODY_SECONDS * 1000])
             self.holder, self.has_created = None, False
 
     def _look(self, lock: list[str]) -> bytes | None:
-        self.versions, self.holder, self.expired_body, self.beside_version = [], None, None, None
+        for entry in (self, *self.companions):
+            entry.versions, entry.holder, entry.body, entry.expired_body, entry.beside_version = [], None, None, None, None
         if outage.is_paused:
             return None
         names = [*self.version_names, *self.beside_names, *lock, self.name]
-        found = send("read", lambda redis: cast("list[bytes | None]", redis.mget(names)))
+        also = [name for entry in self.companions for name in (*entry.version_names, entry.name)]
+        found = send("read", lambda redis: cast("list[bytes | None]", redis.mget([*names, *also])))
         if found is None:
             return None
-        stored = found.pop()
-        self._learn(found, lock)
+        for entry in self.companions:
+            *entry.versions, stored = found[len(names) :]
+            entry.body = entry._good(stored)
+        stored = found[len(names) - 1]
+        self._learn(found[: len(names) - 1], lock)
+        self.body = self._good(stored)
+        return self.body
+
+    def _good(self, stored: bytes | None) -> bytes | None:
+        """
+        Return the body of what is stored if it names the present versions and its time is not over.
+        """
         if stored is None or not self.is_writable:
             return None
         head, _, body = stored.partition(b"\n")
@@ -181,14 +197,20 @@ class Entry:
     def _create(self, lock: list[str]) -> None:
         if refusals.is_paused:
             return
-        names = [*self.version_names, *self.beside_names, *lock]
+        companions = self._companion_versions()
+        names = [*companions, *self.version_names, *self.beside_names, *lock]
         lives = [VERSION_SECONDS * 1000] * (len(names) - len(lock)) + [LOCK_SECONDS * 1000 for _ in lock]
         found = run("create", CREATE, names, [self.token, *lives])
         if found is not None:
             # Else this attempt would end here each time: who asked whether the pause is over is not told so again when storing.
             refusals.end()
             self.has_created = self.token in found
-            self._learn(found, lock)
+            for entry in self.companions:
+                entry.versions = found[: len(companions)]
+            self._learn(found[len(companions) :], lock)
+
+    def _companion_versions(self) -> list[str]:
+        return [name for entry in self.companions for name in entry.version_names]
 
     def _learn(self, found: list[bytes | None], lock: list[str]) -> None:
         self.holder = found.pop() if lock else None

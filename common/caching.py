@@ -13,6 +13,7 @@ from django.template.response import SimpleTemplateResponse
 
 from .cache import Entry, word
 from .counters import CACHE_ANSWERS
+from .counts import count_entry
 from .serializers import QuerySerializer
 
 JSON = "application/json"
@@ -30,6 +31,7 @@ class Caching:
     query: type[QuerySerializer] | None
     same_for_all: bool
     serve_expired: bool
+    count: str
     action: Callable[..., Any]
 
     @functools.cached_property
@@ -58,8 +60,9 @@ class Caching:
         if parameters is None:
             return None
         values = {**parameters, CALLER: "anonymous" if user_id is None else user_id, **path}
-        key = self.key.format(**{name: word(values[name]) for name in self.names})
-        return Entry(key, self.expire, serve_expired=self.serve_expired)
+        words = {name: word(values[name]) for name in self.names}
+        companion = count_entry(self.count.format(**words)) if self.count else None
+        return Entry(self.key.format(**words), self.expire, companion=companion, serve_expired=self.serve_expired)
 
 
 def cached(
@@ -69,6 +72,7 @@ def cached(
     query: type[QuerySerializer] | None = None,
     same_for_all: bool = False,
     serve_expired: bool = False,
+    count: str = "",
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """
     Store what a view answers, for `expire` seconds, under a key template over its path arguments, the parameters that `query` declares and
@@ -77,13 +81,14 @@ def cached(
     Only status 200 in JSON is stored, its body alone, and only what an anonymous caller was answered, unless the key names the caller.
     Signed-in callers of a key that does not name them are served with `same_for_all`, which says that the answer depends on nobody; else
     theirs is computed. With `serve_expired`, whoever would wait for an entry to be computed is served one that ran out of time, but never
-    one that was invalidated.
+    one that was invalidated. `count` is the key under which a list keeps the number of its rows: it is read together with the answer, for
+    the view to find as `count_entry`.
 
     Requests that may be answered so carry `X-Cache`: `hit`, `miss`, `stale`, or `off` where nothing could be read or stored.
     """
 
     def decorate(action: Callable[..., Any]) -> Callable[..., Any]:
-        caching = Caching(key, expire, query, same_for_all, serve_expired, action)
+        caching = Caching(key, expire, query, same_for_all, serve_expired, count, action)
 
         @functools.wraps(action)
         def wrapper(view: Any, request: Any, **path: Any) -> Any:
@@ -93,6 +98,7 @@ def cached(
                 entry = caching.entry(request.query_params, path, request.user.pk)
             if entry is None:
                 return action(view, request, **path)
+            view.count_entry = next(iter(entry.companions), None)
             may_store = caching.may_store(request)
             body, result = entry.read_or_claim() if may_store else (entry.peek(), "hit")
             if body is None:

@@ -66,6 +66,8 @@ def _validated(parameters: Mapping[str, str]) -> dict[str, Any]:
 class PagePagination(BasePagination):
     """
     Cut a queryset into pages. Its order has to be total: it ends with the primary key.
+
+    A view's `count_rows(queryset, rows)` tells how many rows there are in all, where the page itself does not.
     """
 
     query_serializer = PageQuerySerializer
@@ -77,14 +79,19 @@ class PagePagination(BasePagination):
         if self.by_cursor:
             return self._after(queryset, query["cursor"])
         self.page: int = query["page"]
-        self.total_count = queryset.count()
         start = (self.page - 1) * self.size
-        if start < self.total_count:
-            return list(queryset[start : start + self.size])
-        # Past the end nothing is asked: the database takes no offset beyond its own integers. Such pages are without number.
-        if view is not None and self.page > 1:
+        # The database takes no offset beyond its own integers.
+        rows = list(queryset[start : start + self.size]) if start + self.size <= MAX_BIG_INTEGER else []
+        if len(rows) < self.size and (rows or start == 0):
+            # What ends on this page has been counted by reading it.
+            self.total_count = start + len(rows)
+        else:
+            count_rows = getattr(view, "count_rows", None)
+            self.total_count = count_rows(queryset, rows) if count_rows else queryset.count()
+        # Pages past the end are without number.
+        if view is not None and not rows and start:
             view.may_be_stored = False  # type: ignore[attr-defined]
-        return []
+        return rows
 
     def _after(self, queryset: QuerySet[Any], cursor: str) -> list[Any]:
         order = _order(queryset)

@@ -3,6 +3,7 @@ Base classes of the API's serializers: strict fields, no field that nobody decla
 """
 
 from collections.abc import Callable
+from copy import copy
 from datetime import datetime
 from functools import cache, partial
 from operator import attrgetter
@@ -21,7 +22,15 @@ PLAIN_FIELDS = (serializers.IntegerField, serializers.CharField, serializers.Boo
 class StrictSerializer(serializers.Serializer[Any]):
     """
     Refuse unknown fields together with everything else that is wrong in the body.
+
+    DRF makes the fields anew for each body; here each class makes them once, and a body is read by copies.
     """
+
+    def get_fields(self) -> dict[str, Any]:
+        return {name: copy(field) for name, field in _input_fields(type(self)).items()}
+
+    def make_fields(self) -> dict[str, Any]:
+        return super().get_fields()
 
     def to_internal_value(self, data: Any) -> Any:
         unknown = {
@@ -36,6 +45,11 @@ class StrictSerializer(serializers.Serializer[Any]):
         if unknown:
             raise serializers.ValidationError(unknown)
         return value
+
+
+@cache
+def _input_fields(serializer_class: type[StrictSerializer]) -> dict[str, Any]:
+    return serializer_class().make_fields()
 
 
 class StrictModelSerializer(StrictSerializer, serializers.ModelSerializer[Any]):
@@ -58,6 +72,12 @@ class StrictModelSerializer(StrictSerializer, serializers.ModelSerializer[Any]):
 
     def get_validators(self) -> list[Any]:
         return []
+
+    def create(self, validated_data: dict[str, Any]) -> models.Model:
+        model: type[models.Model] = self.Meta.model
+        instance = model(**validated_data)
+        instance.save()
+        return instance
 
     def update(self, instance: models.Model, validated_data: dict[str, Any]) -> models.Model:
         """

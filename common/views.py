@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
+from .cache import Entry
 from .exceptions import BodyTooLarge, Forbidden, InvalidInput, NotFound, RateLimited, Unauthorized
 from .fast_path import stored_answer
 from .models import SoftDeleteModel, model_title
@@ -28,15 +29,22 @@ NOT_AUTHENTICATED = "Not authenticated"
 
 def find(queryset: models.QuerySet[Any], **lookup: Any) -> Any:
     """
-    Return the one row that a path names, or raise `NotFound` as `<Model> not found`. Text that the database cannot hold names nothing.
+    Return the one row that a path names, or raise `NotFound` as `<Model> not found`.
     """
     model = queryset.model
     try:
-        if not any(isinstance(value, str) and not _is_storable(value) for value in lookup.values()):
-            return queryset.get(**lookup)
+        return named(queryset, **lookup).get()
     except model.DoesNotExist:
-        pass
-    raise NotFound(f"{model_title(model)} not found")
+        raise NotFound(f"{model_title(model)} not found") from None
+
+
+def named(queryset: models.QuerySet[Any], **lookup: Any) -> models.QuerySet[Any]:
+    """
+    Return the rows that a path names; none for text that the database cannot hold.
+    """
+    if any(isinstance(value, str) and not _is_storable(value) for value in lookup.values()):
+        return queryset.none()
+    return queryset.filter(**lookup)
 
 
 def _is_storable(text: str) -> bool:
@@ -128,6 +136,7 @@ class ViewSet(RefusalOrderMixin, viewsets.GenericViewSet[Any]):
 
     input_serializers: ClassVar[dict[str, type[BaseSerializer[Any]]]] = {}
     output_serializers: ClassVar[dict[str, type[BaseSerializer[Any]]]] = {}
+    count_entry: Entry | None = None
     query_serializers: ClassVar[dict[str, type[BaseSerializer[Any]]]] = {}
 
     @property
@@ -168,6 +177,12 @@ class ViewSet(RefusalOrderMixin, viewsets.GenericViewSet[Any]):
 
     def say(self, message: str) -> Response:
         return Response({"message": message})
+
+    def count_rows(self, queryset: models.QuerySet[Any], rows: Sequence[Any]) -> int:
+        """
+        Return how many rows there are on all pages; `rows` are those of one, which does not tell.
+        """
+        return queryset.count()
 
     def list(self, request: Request, **path: Any) -> Response:
         """

@@ -23,7 +23,17 @@ from .factories import API, registration
 pytestmark = pytest.mark.django_db(transaction=True)
 
 World = SimpleNamespace
-PATHS = ("users", "users?items_per_page=1", "user/alice", "user/alice/tier", "user/alicia", "user/alicia/tier", "user/bob", "user/carol")
+PATHS = (
+    "users",
+    "users?items_per_page=1",
+    "users?page=9&items_per_page=1",
+    "user/alice",
+    "user/alice/tier",
+    "user/alicia",
+    "user/alicia/tier",
+    "user/bob",
+    "user/carol",
+)
 
 
 @pytest.fixture

@@ -39,6 +39,16 @@ def test_a_warm_read_is_one_round_trip_and_no_sql(signed_in: APIClient) -> None:
     assert (cache, throttle) == (["MGET"], [])
 
 
+def test_a_full_page_of_users_is_one_round_trip_more_and_no_count(signed_in: APIClient) -> None:
+    users = "/api/v1/users?items_per_page=1"
+    assert sql_of(signed_in, users) == 2
+
+    with commands_of("default") as cache:
+        assert sql_of(signed_in, users) == 1
+
+    assert cache == ["MGET", "MGET"]
+
+
 def test_a_cold_read_is_one_query_more(signed_in: APIClient) -> None:
     caches["default"].clear()
 

@@ -19,7 +19,7 @@ from django.db.models import F
 
 
 class Migration(migrations.Migration):
-    dependencies = [("posts", "0001_initial")]
+    dependencies = [("posts", "0002_one_index_of_authors")]
     operations = [{operation}]
 """
 
@@ -30,7 +30,7 @@ def check(folder: Path, operation: str = "") -> "subprocess.CompletedProcess[str
         BASE_DIR, copy, ignore=shutil.ignore_patterns(".venv*", ".local", ".git", ".env", "__pycache__", "*_cache", "node_modules")
     )
     if operation:
-        (copy / "posts/migrations/0002_change.py").write_text(MIGRATION.format(operation=operation), encoding="utf-8")
+        (copy / "posts/migrations/0003_change.py").write_text(MIGRATION.format(operation=operation), encoding="utf-8")
     command = [sys.executable, "-m", "config.migrations_check"]
     return subprocess.run(command, cwd=copy, env=child_environment(), capture_output=True, text=True, check=False)
 
@@ -56,7 +56,7 @@ def test_one_that_breaks_running_code_is_refused(tmp_path: Path, operation: str,
     result = check(tmp_path, operation)
 
     assert result.returncode == 1, result.stdout + result.stderr
-    assert "(posts, 0002_change)... ERR" in result.stdout
+    assert "(posts, 0003_change)... ERR" in result.stdout
     assert reason.lower() in result.stdout.lower()
 
 

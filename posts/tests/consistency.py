@@ -139,28 +139,42 @@ class State:
         return [limit for each in self.tiers if each.given is tier.given for limit in each.limits]
 
 
+def page_in(path: str) -> list[int]:
+    return [int(text.partition("=")[2]) for text in path.partition("?")[2].split("&") if text] or [1, 10]
+
+
+def is_common(path: str) -> bool:
+    """
+    Say whether a path lists what all owners have.
+    """
+    return path.partition("?")[0] in ("users", "tiers")
+
+
 def answers(states: list[State], path: str, viewer: Viewer) -> list[Answer]:
     """
     Return what a GET of one of an owner's paths may be answered with that runs while the owner goes through these states.
 
-    What an answer is made of is asked one after another: who the path names, how many there are, which. Each may be of a later state.
+    What an answer is made of is asked one after another: who the path names, which there are, how many. Each may be of a later state; a
+    number that is kept was right before the others were asked for.
     """
-    page = [int(text.partition("=")[2]) for text in path.partition("?")[2].split("&") if text] or [1, 10]
+    page = page_in(path)
     words = path.partition("?")[0].split("/")
-    return [answer_from(words, page, viewer, *three) for three in itertools.combinations_with_replacement(states, 3)]
+    orders = itertools.combinations_with_replacement(states, 3)
+    kinds = [each for one, two, three in orders for each in ((one, two, three), (two, three, one))]
+    return [answer_from(words, page, viewer, *kind) for kind in kinds]
 
 
-def answer_from(words: list[str], page: list[int], viewer: Viewer, first: State, counted: State, last: State) -> Answer:
+def answer_from(words: list[str], page: list[int], viewer: Viewer, first: State, last: State, counted: State) -> Answer:
     match words:
         case ["user", username, *rest]:
             user = first.user(username)
             return user_answer(first, user, viewer, show_tier=bool(rest)) if user else missing("User")
         case ["tier", name, *rest]:
             tier = first.tier(name)
-            return tier_answer(tier, rest, counted, last) if tier else missing("Tier")
+            return tier_answer(tier, rest, last, counted) if tier else missing("Tier")
         case [username, *rest]:
             user = first.user(username)
-            return posts_answer(user, rest, page, counted, last) if user else missing("User")
+            return posts_answer(user, rest, page, last, counted) if user else missing("User")
     raise ValueError(words)
 
 
@@ -173,14 +187,14 @@ def user_answer(state: State, user: UserRow, viewer: Viewer, *, show_tier: bool)
     return 200, {**user.shown(viewer), "tier_name": tier.name, "tier_created_at": tier.given.created_at}
 
 
-def posts_answer(user: UserRow, rest: list[str], page: list[int], counted: State, last: State) -> Answer:
+def posts_answer(user: UserRow, rest: list[str], page: list[int], last: State, counted: State) -> Answer:
     posts = [post.shown(user) for post in last.posts_of(user)]
     if rest == ["posts"]:
         return page_of(posts, page[0], page[1], len(counted.posts_of(user)))
     return next(((200, post) for post in posts if post["id"] == int(rest[1])), missing("Post"))
 
 
-def tier_answer(tier: TierRow, rest: list[str], counted: State, last: State) -> Answer:
+def tier_answer(tier: TierRow, rest: list[str], last: State, counted: State) -> Answer:
     limits = [limit.shown(tier) for limit in last.limits_of(tier)]
     match rest:
         case []:
@@ -233,7 +247,7 @@ class Read:
         """
         Say what is wrong with the answer; empty where nothing is.
         """
-        if self.path in ("users", "tiers"):
+        if is_common(self.path):
             return self._list_problem()
         ((history, first, last),) = self.windows
         allowed = answers(history.states[first : last + 1], self.path, self.viewer)
@@ -243,25 +257,33 @@ class Read:
         return f"GET {self.path} as {self.viewer.name} from {self.where}: {self.status} {self.body}"
 
     def _list_problem(self) -> str:
-        rows, count = self.body["data"], self.body["total_count"]
-        if (self.status, self.body) != page_of(rows, 1, 10, count):
+        rows, count, (number, size) = self.body["data"], self.body["total_count"], page_in(self.path)
+        # All rows are on the first page; any other that is asked for is past the end.
+        if (self.status, self.body) != page_of(rows if number == 1 else [], number, size, count):
             return f"{self}\nis no list"
         known, fewest, most = set(), 0, 0
         for history, first, last in self.windows:
             ids = {row.given.id for state in history.states for row in self._rows(state)}
             allowed = [self._shown(state) for state in history.states[first : last + 1]]
-            if [row for row in rows if row["id"] in ids] not in allowed:
+            if number == 1 and [row for row in rows if row["id"] in ids] not in allowed:
                 return f"{self}\nallowed of one owner: {allowed}"
             known |= ids
             fewest, most = fewest + min(map(len, allowed)), most + max(map(len, allowed))
-        others = [row["username"] for row in rows if row["id"] not in known] if self.path == "users" else []
-        if others not in ([], ["admin"]) or not fewest <= count - len(others) <= most:
+        others = [row["username"] for row in rows if row["id"] not in known] if self._is_of_users else []
+        # The one superuser is nobody's, and always there.
+        is_right = others == ["admin"] if self._is_of_users and number == 1 else not others
+        if not is_right or not fewest <= count - self._is_of_users <= most:
             return f"{self}\nunknown: {others}, allowed: {fewest} to {most}"
         return ""
 
+    @property
+    def _is_of_users(self) -> bool:
+        return self.path.startswith("users")
+
     def _rows(self, state: State) -> list[Any]:
-        return list(state.users if self.path == "users" else state.tiers)
+        return list(state.users if self._is_of_users else state.tiers)
 
     def _shown(self, state: State) -> list[dict[str, Any]]:
-        shown = [user.shown(self.viewer) for user in state.live_users()] if self.path == "users" else [tier.shown() for tier in state.tiers]
+        users = [user.shown(self.viewer) for user in state.live_users()]
+        shown = users if self._is_of_users else [tier.shown() for tier in state.tiers]
         return sorted(shown, key=lambda row: row["id"])

@@ -81,7 +81,7 @@ class TestHits:
             assert client.get(f"/api/v1/alice/posts?page={number}").json()["data"] == []
 
         redis = caches["default"].client.get_client()  # type: ignore[attr-defined]
-        assert redis.keys("entry:*") == []
+        assert redis.keys("entry:users:*") == []
 
     def test_a_cursor_is_not_cached(self, client: APIClient, post: Post) -> None:
         client.get("/api/v1/alice/posts?cursor=")
