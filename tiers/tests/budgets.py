@@ -4,9 +4,9 @@ LIMIT = {"path": "api/v1/users", "limit": 5, "period": 60}
 
 BUDGETS = [
     Budget("createTier", "admin", "POST tier", Cost(sql=3, cache=3), {"name": "gold"}),
-    Budget("listTiers", ANONYMOUS, "GET tiers", Cost(sql=2, cache=3)),
+    Budget("listTiers", ANONYMOUS, "GET tiers", Cost(sql=1, cache=3)),
     Budget("listTiers", ANONYMOUS, "GET tiers", Cost(cache=1), is_hit=True),
-    Budget("listTiers", "alice", "GET tiers", Cost(sql=2, cache=2)),
+    Budget("listTiers", "alice", "GET tiers", Cost(sql=1, cache=2)),
     Budget("listTiers", "alice", "GET tiers", Cost(cache=2), is_hit=True),
     Budget("getTier", ANONYMOUS, "GET tier/free", Cost(sql=1, cache=3)),
     Budget("getTier", ANONYMOUS, "GET tier/free", Cost(cache=1), is_hit=True),
@@ -15,9 +15,9 @@ BUDGETS = [
     Budget("updateTier", "admin", "PATCH tier/free", Cost(sql=5, cache=3), {"name": "basic"}),
     Budget("deleteTier", "admin", "DELETE tier/free", Cost(sql=7, cache=3)),
     Budget("createRateLimit", "admin", "POST tier/free/rate_limit", Cost(sql=5, cache=3), LIMIT),
-    Budget("listRateLimits", ANONYMOUS, "GET tier/free/rate_limits", Cost(sql=3, cache=3)),
+    Budget("listRateLimits", ANONYMOUS, "GET tier/free/rate_limits", Cost(sql=2, cache=3)),
     Budget("listRateLimits", ANONYMOUS, "GET tier/free/rate_limits", Cost(cache=1), is_hit=True),
-    Budget("listRateLimits", "alice", "GET tier/free/rate_limits", Cost(sql=3, cache=2)),
+    Budget("listRateLimits", "alice", "GET tier/free/rate_limits", Cost(sql=2, cache=2)),
     Budget("listRateLimits", "alice", "GET tier/free/rate_limits", Cost(cache=2), is_hit=True),
     Budget("getRateLimit", ANONYMOUS, "GET tier/free/rate_limit/{limit}", Cost(sql=2, cache=3)),
     Budget("getRateLimit", ANONYMOUS, "GET tier/free/rate_limit/{limit}", Cost(cache=1), is_hit=True),
