@@ -25,6 +25,7 @@ from rest_framework.test import APIClient
 from accounts.mails import EMAIL_VERIFICATION_MAIL, PASSWORD_RESET_MAIL, Mail, MailError, TemporaryMailError, mail_error
 from accounts.models import User
 from accounts.tasks import MAILS_PER_HOUR, send_password_reset
+from config.logs import SHARED_PROCESSORS
 from conftest import PASSWORD, Server, wait_until
 from tasks.models import Status, Task
 from tasks.running import run
@@ -152,7 +153,7 @@ class TestSecrecy:
         stream = io.StringIO()
         handler = logging.StreamHandler(stream)
         processors: list[Any] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
-        handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=processors))
+        handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=processors, foreign_pre_chain=SHARED_PROCESSORS))
         logging.getLogger().addHandler(handler)
         yield stream.getvalue
         logging.getLogger().removeHandler(handler)

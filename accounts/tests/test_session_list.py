@@ -118,12 +118,12 @@ class TestList:
     def test_who_is_not_signed_in_is_refused(self, client: APIClient) -> None:
         assert said(client.get(URL)) == (401, "Not authenticated")
 
-    def test_list_takes_two_statements(self, alice: Any, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    def test_list_takes_one_statement(self, alice: Any, django_assert_num_queries: DjangoAssertNumQueries) -> None:
         sessions = [make_session(alice) for _ in range(5)]
         client = client_of(sessions[0])
         client.get(URL)
 
-        with django_assert_num_queries(2):
+        with django_assert_num_queries(1):
             client.get(URL)
 
 

@@ -72,13 +72,16 @@ class TestList:
 
         assert found == tasks[::-1]
 
-    def test_it_takes_a_count_and_a_page(self, alices: APIClient, alice: Any, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    @pytest.mark.parametrize(("size", "queries"), [(10, 1), (5, 2)])
+    def test_it_takes_a_page_and_where_that_is_full_a_count(
+        self, alices: APIClient, alice: Any, django_assert_num_queries: DjangoAssertNumQueries, size: int, queries: int
+    ) -> None:
         for _ in range(5):
             make_task(alice)
         alices.get(TASKS)
 
-        with django_assert_num_queries(2):
-            alices.get(TASKS)
+        with django_assert_num_queries(queries):
+            assert alices.get(f"{TASKS}?items_per_page={size}").json()["total_count"] == 5
 
 
 class TestCancel:
