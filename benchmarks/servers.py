@@ -109,11 +109,13 @@ def gunicorn(
 ) -> Iterator[Web]:
     """
     Run a gunicorn as `config/gunicorn.conf.py` says, with further arguments and variables, its log in a file.
+
+    Its workers are not replaced after so many requests: the bare application would meet that every few seconds, and the API seldom.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = ("gunicorn", "--config", "config/gunicorn.conf.py", "--bind", f"127.0.0.1:{port}", *arguments, application)
+    command = ("gunicorn", "--config", "config/gunicorn.conf.py", "--bind", f"127.0.0.1:{port}", "--max-requests", "0", *arguments, application)
     began = time.perf_counter()
     with background(servers, command, f"web-{port}", variables or {}) as process:
         while not _answers(port):
