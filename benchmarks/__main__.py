@@ -11,7 +11,7 @@ import time
 
 import django
 
-from . import growth, logins, report, seeds
+from . import growth, logins, profiles, report, seeds
 from .load import require_wrk
 from .rounds import Options, bench
 from .rows import POSTS_EACH, ROWS, USERS
@@ -32,6 +32,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a variable of the environment to compare")
     parser.add_argument("--gunicorn", default="", metavar="ARGUMENTS", help="further arguments of gunicorn to compare")
     parser.add_argument("--growth", action="store_true", help="measure how rows grow with the data instead")
+    parser.add_argument("--profile", action="store_true", help="show where the time of each call goes instead")
     parser.add_argument("--sizes", default="1000,100000,1000000", help="how many users and posts, of --growth")
     parser.add_argument("--publish", action="store_true", help="write the tables into docs/benchmarks.md")
     arguments = parser.parse_args()
@@ -55,8 +56,7 @@ def say(text: str) -> None:
 
 def measure(running: Servers, options: Options, *, is_published: bool) -> None:
     say("seeding")
-    authors = (author for _ in range(POSTS_EACH) for author in range(1, USERS + 1))
-    seeds.seed(running, seeds.migrate(running), users=USERS, authors=authors)
+    fill(running)
     samples = []
     with bench(running, options) as started:
         table = started.run(say)
@@ -77,6 +77,22 @@ def measure(running: Servers, options: Options, *, is_published: bool) -> None:
         report.publish("rows", text)
 
 
+def profile(running: Servers, options: Options, *, is_published: bool) -> None:
+    say("seeding")
+    fill(running)
+    text = "\n\n".join([report.heading(f"{profiles.CALLS} calls a row"), profiles.measure(running, options, say)])
+    path = report.save("profile", text, {})
+    print(text)
+    say(f"saved as {path}")
+    if is_published:
+        report.publish("profile", text)
+
+
+def fill(running: Servers) -> None:
+    authors = (author for _ in range(POSTS_EACH) for author in range(1, USERS + 1))
+    seeds.seed(running, seeds.migrate(running), users=USERS, authors=authors)
+
+
 def main() -> None:
     arguments = parse()
     require_wrk()
@@ -86,6 +102,8 @@ def main() -> None:
         django.setup()
         if arguments.growth:
             growth.measure(running, options, [int(size) for size in arguments.sizes.split(",")], is_published=arguments.publish, say=say)
+        elif arguments.profile:
+            profile(running, options, is_published=arguments.publish)
         else:
             measure(running, options, is_published=arguments.publish)
 

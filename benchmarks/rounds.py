@@ -11,7 +11,7 @@ from typing import NamedTuple
 from . import processes, seeds
 from .counting import CALLS, Counts, count
 from .load import Load, Request, load
-from .rows import HELLO, ROWS, USERS, Row
+from .rows import HELLO, ROWS, USERS, YARDSTICKS, Row
 from .servers import CACHE, Servers, Web, celery_worker, gunicorn
 
 DEFAULT, CHANGED = "default", "changed"
@@ -169,7 +169,11 @@ def bench(servers: Servers, options: Options) -> Iterator[Bench]:
     if options.arguments or options.variables:
         choices[CHANGED] = (options.arguments, options.variables)
     with ExitStack() as stack:
-        yardsticks = {name: stack.enter_context(gunicorn(servers, f"benchmarks.yardsticks:{name}")) for name in ("plain", "django_view")}
+        # They have no database whose connections could be counted.
+        bare = {"DATABASE_TRANSACTION_POOLING": "true"}
+        yardsticks = {
+            name: stack.enter_context(gunicorn(servers, name, variables=bare)) for name in sorted({row.application for row in YARDSTICKS})
+        }
         sites = {
             choice: Site(stack.enter_context(gunicorn(servers, "config.wsgi", arguments=arguments, variables=variables)))
             for choice, (arguments, variables) in choices.items()

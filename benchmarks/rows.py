@@ -58,9 +58,9 @@ def _pages(_: Sequence[str]) -> list[Request]:
 
 HELLO = "hello"
 YARDSTICKS = (
-    Row(HELLO, "bare WSGI `hello`", _get("/"), application="plain"),
-    Row("redis", "bare WSGI with one Redis GET", _get("/redis"), application="plain"),
-    Row("view", "bare Django view, no middleware", _get("/"), application="django_view"),
+    Row(HELLO, "bare WSGI `hello`", _get("/"), application="benchmarks.yardsticks:plain"),
+    Row("redis", "bare WSGI with one Redis GET", _get("/redis"), application="benchmarks.yardsticks:plain"),
+    Row("view", "bare Django view, no middleware", _get("/"), application="benchmarks.bare_django:application"),
 )
 # Posts are dealt out in turn, so post 20 is `user20`'s, for whom nothing is written meanwhile.
 READS = (

@@ -115,7 +115,17 @@ def gunicorn(
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = ("gunicorn", "--config", "config/gunicorn.conf.py", "--bind", f"127.0.0.1:{port}", "--max-requests", "0", *arguments, application)
+    command = (
+        "gunicorn",
+        "--config",
+        "config/gunicorn.conf.py",
+        "--bind",
+        f"127.0.0.1:{port}",
+        "--max-requests",
+        "0",
+        *arguments,
+        application,
+    )
     began = time.perf_counter()
     with background(servers, command, f"web-{port}", variables or {}) as process:
         while not _answers(port):

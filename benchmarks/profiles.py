@@ -1,0 +1,152 @@
+"""
+Where the time of a call goes: the rows' calls in one process under Python's profiler, by the library whose code runs.
+
+Each row has a process of its own, `python -m benchmarks.profiles cached_post`, which `measure()` starts. The profiler makes what consists of
+many small calls look slower than it is, so shares say where to look and no more.
+"""
+
+import cProfile
+import io
+import itertools
+import json
+import os
+import pstats
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from config.env import BASE_DIR
+
+from . import report, seeds
+from .load import Request
+from .rounds import Options
+from .rows import ROWS, Row
+from .servers import CACHE, Servers, gunicorn
+
+WARM_CALLS, CALLS = 200, 600
+SOCKETS, PROJECT, PYTHON = "sockets", "this project", "Python"
+LIBRARIES = {
+    "Django": ("django", "corsheaders", "whitenoise", "asgiref"),
+    "REST framework": ("rest_framework",),
+    "Redis client": ("redis", "django_redis", "hiredis"),
+    "database client": ("psycopg", "psycopg_binary"),
+    "log": ("structlog", "logging"),
+    "counters": ("prometheus_client",),
+    "Celery": ("celery", "kombu", "billiard"),
+}
+PARTS = (PROJECT, *LIBRARIES, PYTHON, SOCKETS)
+OF_SOCKETS = ("_socket.socket", "select.poll", "psycopg_binary", "_psycopg")
+Function = tuple[str, int, str]
+
+
+def measure(servers: Servers, options: Options, say: Callable[[str], None]) -> str:
+    """
+    Return a table of the wanted rows: microseconds of processor time of a call without the profiler, and the share of each part under it.
+    """
+    with gunicorn(servers, "config.wsgi") as web:
+        tokens = [seeds.log_in(web.url, number) for number in range(1, seeds.CALLERS + 1)]
+    lines = []
+    for row in (row for row in ROWS if not row.is_yardstick and options.wants(row.name)):
+        say(f"profiling {row.name}")
+        variables = {"BENCH_TOKENS": json.dumps(tokens), "CACHE_ENABLED": "false" if row.is_uncached else "true"}
+        command = (sys.executable, "-m", "benchmarks.profiles", row.name)
+        servers.redis(CACHE).flushdb()
+        done = subprocess.run(
+            command, cwd=BASE_DIR, env={**servers.environment, **variables}, stdout=subprocess.PIPE, text=True, check=True
+        )
+        found = json.loads(done.stdout)
+        total = sum(found["parts"].values())
+        shares = [found["parts"].get(part, 0) / total for part in PARTS]
+        lines.append([row.title, f"{found['microseconds']:.0f}", *(f"{share:.0%}" for share in shares)])
+    return report.markdown(("request", "CPU µs", *PARTS), lines)
+
+
+def main(name: str) -> None:
+    """
+    Print the figures of a row as JSON, in an environment that names its servers.
+    """
+    output, sys.stdout = sys.stdout, Path(os.devnull).open("w")  # noqa: SIM115 - the log goes there to the end
+    from config.wsgi import application
+
+    row = next(row for row in ROWS if row.name == name)
+    calls = _calls(row, json.loads(os.environ["BENCH_TOKENS"]), application)
+    _repeat(calls, WARM_CALLS)
+    began = time.process_time()
+    _repeat(calls, CALLS)
+    microseconds = (time.process_time() - began) / CALLS * 1e6
+    profile = cProfile.Profile()
+    profile.runcall(_repeat, calls, CALLS)
+    output.write(json.dumps({"microseconds": microseconds, "parts": _parts(pstats.Stats(profile))}))
+
+
+def _calls(row: Row, tokens: Sequence[str], application: Callable[..., Any]) -> Iterator[None]:
+    for request in itertools.cycle(row.requests(tokens)):
+        status: list[str] = []
+        response = application(_environ(request), lambda *arguments, status=status: status.append(arguments[0]))
+        b"".join(response)
+        response.close()
+        if status[0] > "3":
+            raise SystemExit(f"{request.method} {request.path}: {status[0]}")
+        yield
+
+
+def _repeat(calls: Iterator[None], times: int) -> None:
+    for _ in range(times):
+        next(calls)
+
+
+def _environ(request: Request) -> dict[str, Any]:
+    path, _, query = request.path.partition("?")
+    body = request.body.encode()
+    headers = {"HTTP_AUTHORIZATION": f"Bearer {request.token}"} if request.token else {}
+    headers |= {"CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(len(body))} if body else {}
+    return headers | {
+        "REQUEST_METHOD": request.method,
+        "PATH_INFO": path,
+        "QUERY_STRING": query,
+        "SCRIPT_NAME": "",
+        "SERVER_NAME": "127.0.0.1",
+        "SERVER_PORT": "8000",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": "127.0.0.1",
+        "HTTP_HOST": "127.0.0.1",
+        "HTTP_X_FORWARDED_FOR": "203.0.113.1",
+        "wsgi.url_scheme": "https",
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": sys.stderr,
+    }
+
+
+def _parts(stats: pstats.Stats) -> dict[str, float]:
+    """
+    Add up the time in each part's own code; what is written in C counts for whoever calls it.
+    """
+    parts: Counter[str] = Counter()
+    for function, (_, _, own, _, callers) in stats.stats.items():  # type: ignore[attr-defined]
+        if function[0] != "~":
+            parts[_part(function)] += own
+        elif any(name in function[2] for name in OF_SOCKETS):
+            parts[SOCKETS] += own
+        else:
+            for caller, (_, _, by_caller, _) in callers.items():
+                parts[_part(caller)] += by_caller
+    return dict(parts)
+
+
+def _part(function: Function) -> str:
+    path = function[0]
+    names = Path(path).parts
+    if "site-packages" in names:
+        library = names[names.index("site-packages") + 1]
+        return next((part for part, libraries in LIBRARIES.items() if library in libraries), PYTHON)
+    if "logging" in names:
+        return "log"
+    return PROJECT if path.startswith(f"{BASE_DIR}{os.sep}") else PYTHON
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
