@@ -1,8 +1,8 @@
 """
 Where the time of a call goes: the rows' calls in one process under Python's profiler, by the library whose code runs.
 
-Each row has a process of its own, `python -m benchmarks.profiles cached_post`, which `measure()` starts. The profiler makes what consists of
-many small calls look slower than it is, so shares say where to look and no more.
+Each row has a process of its own, `python -m benchmarks.profiles cached_post`, which `measure()` starts. The profiler makes what consists
+of many small calls look slower than it is, so shares say where to look and no more.
 """
 
 import cProfile
@@ -39,7 +39,9 @@ LIBRARIES = {
     "Celery": ("celery", "kombu", "billiard"),
 }
 PARTS = (PROJECT, *LIBRARIES, PYTHON, SOCKETS)
-OF_SOCKETS = ("_socket.socket", "select.poll", "psycopg_binary", "_psycopg")
+OF_SOCKETS = ("_socket.socket", "select.poll")
+# It waits in code that no profiler sees.
+DATABASE_WAIT = (os.path.join("psycopg", "connection.py"), "wait")
 Function = tuple[str, int, str]
 
 
@@ -139,6 +141,8 @@ def _parts(stats: pstats.Stats) -> dict[str, float]:
 
 def _part(function: Function) -> str:
     path = function[0]
+    if path.endswith(DATABASE_WAIT[0]) and function[2] == DATABASE_WAIT[1]:
+        return SOCKETS
     names = Path(path).parts
     if "site-packages" in names:
         library = names[names.index("site-packages") + 1]
