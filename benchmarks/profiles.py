@@ -41,7 +41,7 @@ LIBRARIES = {
 PARTS = (PROJECT, *LIBRARIES, PYTHON, SOCKETS)
 OF_SOCKETS = ("_socket.socket", "select.poll")
 # It waits in code that no profiler sees.
-DATABASE_WAIT = (os.path.join("psycopg", "connection.py"), "wait")
+DATABASE_WAIT = (("psycopg", "connection.py"), "wait")
 Function = tuple[str, int, str]
 
 
@@ -141,9 +141,9 @@ def _parts(stats: pstats.Stats) -> dict[str, float]:
 
 def _part(function: Function) -> str:
     path = function[0]
-    if path.endswith(DATABASE_WAIT[0]) and function[2] == DATABASE_WAIT[1]:
-        return SOCKETS
     names = Path(path).parts
+    if (names[-2:], function[2]) == DATABASE_WAIT:
+        return SOCKETS
     if "site-packages" in names:
         library = names[names.index("site-packages") + 1]
         return next((part for part, libraries in LIBRARIES.items() if library in libraries), PYTHON)
