@@ -156,7 +156,9 @@ class Entry:
         leaves nothing behind.
         """
         if self.has_created and not refusals.is_paused:
-            names = [self.lock_name, *self.version_names, *self._companion_versions()]
+            # A companion that was stored goes by its versions.
+            unstored = [name for entry in self.companions if entry.body is None for name in entry.version_names]
+            names = [self.lock_name, *self.version_names, *unstored]
             run("release", RELEASE, names, [self.token, NOBODY, NOBODY_SECONDS * 1000])
             self.holder, self.has_created = None, False
 

@@ -58,6 +58,16 @@ def test_signed_in_callers_use_what_is_kept(client: APIClient, client_for: Calla
     assert counts_of(client_for(alice)) == 0
 
 
+@pytest.mark.parametrize("path", [FULL, PAST_THE_END])
+@pytest.mark.parametrize("is_signed_in", [False, True])
+def test_whoever_counts_first_keeps_it(
+    client: APIClient, client_for: Callable[[Any], APIClient], alice: Any, post: Post, path: str, is_signed_in: bool
+) -> None:
+    caller = client_for(alice) if is_signed_in else client
+
+    assert [counts_of(caller, path) for _ in range(3)] == [1, 0, 0]
+
+
 def test_a_page_that_is_not_full_has_been_counted_by_reading_it(client: APIClient, post: Post) -> None:
     response = client.get("/api/v1/alice/posts?page=1&items_per_page=3")
 
