@@ -208,6 +208,9 @@ class Entry:
             refusals.end()
             self.has_created = self.token in found
             for entry in self.companions:
+                if entry.versions != found[: len(companions)]:
+                    # A write came in between: what was found before it is not to be stored as part of an answer under what it set.
+                    entry.body = None
                 entry.versions = found[: len(companions)]
             self._learn(found[len(companions) :], lock)
 
