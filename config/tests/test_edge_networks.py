@@ -37,7 +37,8 @@ def addresses_seen(nginx: Nginx, running: Production, **headers: str) -> tuple[s
     """
     session = nginx.session()
     request_id = session.get(f"{nginx.api}/users", headers=headers, timeout=10).headers["X-Request-ID"]
-    (edge,) = [line for line in nginx.lines() if line["request_id"] == request_id]
+    # NGINX writes its line after the answer.
+    (edge,) = wait_until(lambda: [line for line in nginx.lines() if line["request_id"] == request_id], what="NGINX's line")
     (web,) = [
         line for line in running.servers[0].lines() if line.get("request_id") == request_id and line.get("event") == "Request finished"
     ]
