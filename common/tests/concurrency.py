@@ -65,8 +65,24 @@ def overtaken_by(write: Callable[[], object]) -> Iterator[Callable[[Callable[[],
 
 def waiting() -> int:
     """
-    Return how many wait for a lock of the database's.
+    Return how many other connections of this database wait for a lock; other databases of the server are other runs' of the suite.
     """
+    return len(_backends("wait_event_type = 'Lock'"))
+
+
+def backends(application_name: str) -> list[int]:
+    """
+    Return the server's processes behind the other connections that were opened with this `PGAPPNAME`.
+
+    Whoever counts connections opens them with a name of their own: servers that tests share keep some too.
+    """
+    return _backends("application_name = %s", application_name)
+
+
+def _backends(condition: str, *values: str) -> list[int]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted AND pid <> pg_backend_pid()")
-        return int(cursor.fetchone()[0])
+        # A transaction would see again what it saw first.
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        others = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        cursor.execute(f"{others} AND {condition}", values)
+        return [pid for (pid,) in cursor.fetchall()]

@@ -16,9 +16,10 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from django.db import connection, transaction
+from django.db import transaction
 
 from accounts.models import User
+from common.tests.concurrency import backends, waiting
 from conftest import PASSWORD, Server, wait_until
 
 from .processes import are_replaced, connections, private_bytes, workers
@@ -87,14 +88,11 @@ class TestFork:
         assert len(set().union(*held)) == sum(len(each) for each in held)
 
     def test_the_database_knows_each_worker_apart(self, serve: Callable[..., Server], alice: User) -> None:
-        server = serve(WEB_CONCURRENCY="2")
+        server = serve(WEB_CONCURRENCY="2", PGAPPNAME="apart")
 
         ask_all(server, "/api/v1/users?cursor=")
 
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
-            known = cursor.fetchone()[0]
-        assert known >= 2
+        assert len(backends("apart")) >= 2
 
     def test_a_worker_has_little_memory_of_its_own(self, serve: Callable[..., Server], alice: User) -> None:
         server = serve(WEB_CONCURRENCY="2")
@@ -142,7 +140,7 @@ class TestStopping:
             with transaction.atomic():
                 User.objects.select_for_update().get(pk=alice.pk)
                 change = pool.submit(requests.patch, f"{server.api}/user/alice", json={"name": "Late"}, headers=headers, timeout=20)
-                wait_until(_somebody_waits_for_a_lock, what="the request to wait for the row")
+                wait_until(waiting, what="the request to wait for the row")
                 server.process.send_signal(signal.SIGTERM)
                 time.sleep(1)
                 assert not change.done()
@@ -192,11 +190,3 @@ class TestReplacement:
             os.kill(stuck, signal.SIGCONT)
 
         assert took < 10
-
-
-def _somebody_waits_for_a_lock() -> bool:
-    with connection.cursor() as cursor:
-        # A transaction sees the activity that it saw first.
-        cursor.execute("SELECT pg_stat_clear_snapshot()")
-        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-        return bool(cursor.fetchone()[0])

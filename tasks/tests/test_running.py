@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.db import connection
 from django.utils import timezone
 
 from accounts.tasks import send_password_reset
+from common.tests.concurrency import backends
 from conftest import wait_until
 from posts.tasks import export_posts
 
@@ -208,12 +208,8 @@ class TestWatcher:
         assert [thread.name for thread in threading.enumerate()].count("watch") == 1
 
     @pytest.mark.django_db(transaction=True)
-    def test_its_connection_is_closed_once_nothing_runs(self) -> None:
+    def test_its_connection_is_closed_once_nothing_runs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PGAPPNAME", "watcher")
         assert ran(functions.count_up, 1, 1.5).status == Status.SUCCEEDED
 
-        def others() -> int:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
-                return int(cursor.fetchone()[0])
-
-        wait_until(lambda: not others(), what="the connection to be closed")
+        wait_until(lambda: not backends("watcher"), what="the connection to be closed")
