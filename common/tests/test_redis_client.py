@@ -12,6 +12,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from common.redis_client import ThreadRedis
+from conftest import wait_until
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_a_thread_keeps_its_connection(redis: ThreadRedis) -> None:
 def test_the_connection_of_a_thread_that_ended_is_closed(redis: ThreadRedis, other: Redis) -> None:
     its = in_a_thread(redis.client_id)
 
-    assert its not in [int(client["id"]) for client in other.client_list()]
+    wait_until(lambda: its not in [int(client["id"]) for client in other.client_list()], what="the server to notice")
 
 
 def test_one_that_the_server_closed_is_opened_anew(redis: ThreadRedis, other: Redis) -> None:
