@@ -98,6 +98,14 @@ class Nginx:
     def lines(self) -> list[dict[str, Any]]:
         return json_lines(self.log)
 
+    def line_of(self, response: requests.Response) -> dict[str, Any]:
+        """
+        Return what the log says of an answer; NGINX writes it once it has answered.
+        """
+        request_id = response.headers["X-Request-ID"]
+        (line,) = wait_until(lambda: [line for line in self.lines() if line["request_id"] == request_id], what="NGINX's line")
+        return dict(line)
+
 
 def make_certificate(folder: Path) -> None:
     subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]

@@ -36,9 +36,8 @@ def addresses_seen(nginx: Nginx, running: Production, **headers: str) -> tuple[s
     Return the client's address by the logs of NGINX and of the application.
     """
     session = nginx.session()
-    request_id = session.get(f"{nginx.api}/users", headers=headers, timeout=10).headers["X-Request-ID"]
-    # NGINX writes its line after the answer.
-    (edge,) = wait_until(lambda: [line for line in nginx.lines() if line["request_id"] == request_id], what="NGINX's line")
+    response = session.get(f"{nginx.api}/users", headers=headers, timeout=10)
+    edge, request_id = nginx.line_of(response), response.headers["X-Request-ID"]
     (web,) = [
         line for line in running.servers[0].lines() if line.get("request_id") == request_id and line.get("event") == "Request finished"
     ]
@@ -101,7 +100,7 @@ def test_metrics_are_told_to_some_networks(running: Production, address: str, st
     response = running.nginx.session().get(f"{running.nginx.url}/metrics", headers={"X-Forwarded-For": address}, timeout=10)
 
     assert response.status_code == status
-    assert running.nginx.lines()[-1]["upstream"] == (running.web_servers if status == 200 else "")
+    assert running.nginx.line_of(response)["upstream"] == (running.web_servers if status == 200 else "")
 
 
 @needs_nginx
@@ -139,7 +138,7 @@ def test_only_an_idempotent_request_is_sent_again(tmp_path: Path, method: str, a
         response = nginx.session().request(method, f"{nginx.api}/users", timeout=10)
 
     assert response.status_code == 502
-    assert len(nginx.lines()[-1]["upstream"].split(",")) == attempts
+    assert len(nginx.line_of(response)["upstream"].split(",")) == attempts
 
 
 @contextmanager
