@@ -11,6 +11,8 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from .redis_client import ThreadRedis
+
 TIMEOUT_SECONDS = 0.5
 # A worker shows every few seconds that it consumes; one that was silent for this long does not.
 SILENT_AFTER_SECONDS = 15
@@ -32,7 +34,7 @@ def connection() -> Redis:
 def _connection(broker_url: str) -> Redis:
     url = broker_url.replace("redis+socket://", "unix://").replace("?virtual_host=", "?db=")
     # One try: who asks has a request to answer.
-    return Redis.from_url(
+    return ThreadRedis.from_url(
         url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS, retry=Retry(NoBackoff(), 0), health_check_interval=0
     )
 
