@@ -187,17 +187,19 @@ class Watch:
 
     def step(self) -> None:
         """
-        Do what is due.
+        Do what is due; what fails is tried again when the next step is.
         """
         with self.lock:
             if self.is_over or time.monotonic() < self.next_at:
                 return
-            self._enforce_limits()
-            if self.lost_at is None:
-                self._look()
-            elif time.monotonic() > self.lost_at + GRACE_SECONDS:
-                self._stop("it was cancelled or taken over, and did not stop by itself")
-            self.next_at = self._next()
+            try:
+                self._enforce_limits()
+                if self.lost_at is None:
+                    self._look()
+                elif time.monotonic() > self.lost_at + GRACE_SECONDS:
+                    self._stop("it was cancelled or taken over, and did not stop by itself")
+            finally:
+                self.next_at = self._next()
 
     def _next(self) -> float:
         now = time.monotonic()

@@ -4,11 +4,13 @@ What becomes of a function's result, error and effects.
 
 import logging
 import threading
+import time
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from accounts.tasks import send_password_reset
@@ -20,7 +22,7 @@ from ..functions import FUNCTIONS, Options, background_task, find_function
 from ..models import MAX_LOSSES, Status, Task
 from ..running import run
 from ..services import enqueue
-from ..watch import check_cancelled, current_attempt, progress
+from ..watch import Watch, check_cancelled, current_attempt, progress
 from . import functions
 from .factories import make_task
 
@@ -213,3 +215,14 @@ class TestWatcher:
         assert ran(functions.count_up, 1, 1.5).status == Status.SUCCEEDED
 
         wait_until(lambda: not backends("watcher"), what="the connection to be closed")
+
+    def test_a_step_that_fails_is_not_tried_again_at_once(self) -> None:
+        # No number of a task: the database is not even asked.
+        watch = Watch(Task(pk="nonsense"), Options(), may_stop_process=False)
+        watch.started = watch.renewed = time.monotonic()
+        watch.next_at = 0
+
+        with pytest.raises(ValidationError):
+            watch.step()
+
+        assert watch.next_at > time.monotonic() + 0.5
