@@ -4,17 +4,13 @@ The cast, the processes that tests talk to, and what the suite does around each 
 
 import gc
 import os
-import signal
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import django
 import pytest
@@ -31,12 +27,14 @@ del os.environ["DJANGO_SETTINGS_MODULE"]
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
 from django.core.cache import caches
-from django.db import connection
-from django.test import TransactionTestCase
+from django.test import Client, TransactionTestCase
 from rest_framework.test import APIClient
 
 from common import cache_redis, throttling
+from common.tests.proxies import Proxy, proxied
 from common.tests.rows import remove_rows
+from common.tests.servers import Server, served, started, wait_until
+from config.tests.pgbouncer import in_between
 from tiers.models import Tier
 
 User = get_user_model()
@@ -76,8 +74,6 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    from config.tests.pgbouncer import in_between  # It imports this module.
-
     with in_between(tmp_path_factory.mktemp("pgbouncer")) if os.environ.get("TEST_PGBOUNCER") else nullcontext():
         yield
 
@@ -151,99 +147,38 @@ def client_for() -> Callable[[Any], APIClient]:
     return log_in
 
 
-class Server:
+@pytest.fixture
+def alice_client(client_for: Callable[[Any], APIClient], alice: Any) -> APIClient:
     """
-    A gunicorn in a process of its own, on the suite's database and Redis.
+    Alice, logged in.
     """
-
-    def __init__(self, url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-        self.url = url
-        self.api = f"{url}/api/v1"
-        self.process = process
-        self.log = log
+    return client_for(alice)
 
 
-def child_environment(**variables: str) -> dict[str, str]:
+@pytest.fixture
+def browser(admin: Any) -> Client:
     """
-    Return the environment of a child process that works on the test database.
+    The superuser's, logged in to the admin.
     """
-    settings = connection.settings_dict
-    database_url = os.environ["DATABASE_URL"]
-    parts = urlsplit(database_url)
-    test_url = urlunsplit(parts._replace(path=f"/{settings['NAME']}"))
-    return {**os.environ, "DATABASE_URL": test_url, "PYTHONUNBUFFERED": "1", **variables}
+    from accounts.tests.factories import enter_admin  # It imports this module.
+
+    return enter_admin()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@pytest.fixture
+def post(alice: Any) -> Any:
+    from posts.tests.factories import make_post  # It imports this module.
+
+    return make_post(alice)
 
 
-def wait_until(condition: Callable[[], Any], *, seconds: float = 20, what: str = "the condition") -> Any:
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
     """
-    Poll until the condition is true and return what it returned; fail after `seconds`.
+    The line to the cache's Redis, which a test may cut or hold up.
     """
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if result := condition():
-            return result
-        time.sleep(0.05)
-    pytest.fail(f"Waited {seconds} s for {what}.")
-
-
-def answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except OSError:
-        return False
-    return True
-
-
-def serves(port: int) -> bool:
-    """
-    Say whether a process takes connections there: gunicorn listens before it has one that does, and on a socket that it closes again.
-    """
-    try:
-        with socket.create_connection(("127.0.0.1", port), 5) as line:
-            line.shutdown(socket.SHUT_WR)
-            return line.recv(1) == b""
-    except OSError:
-        return False
-
-
-@contextmanager
-def started(command: list[str], log: Path, **variables: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """
-    Run a child process; its whole process group is ended afterwards.
-    """
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            command, cwd=BASE_DIR, env=child_environment(**variables), stdout=output, stderr=output, start_new_session=True
-        )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-@contextmanager
-def served(folder: Path, **variables: str) -> Iterator[Server]:
-    """
-    Run a gunicorn with the given environment on a free port.
-    """
-    port = free_port()
-    log = folder / f"web-{port}.log"
-    command = [sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.conf.py", "--bind", f"127.0.0.1:{port}", "config.wsgi"]
-    with started(command, log, **variables) as process:
-        wait_until(lambda: serves(port), what="gunicorn")
-        yield Server(f"http://127.0.0.1:{port}", process, log)
+    with proxied(os.environ["REDIS_CACHE_URL"]) as proxy:
+        yield proxy
 
 
 @pytest.fixture

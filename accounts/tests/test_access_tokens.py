@@ -9,7 +9,7 @@ from rest_framework_simplejwt.tokens import AccessToken
 
 from accounts.models import Session
 from accounts.tokens import access_token, refresh_token
-from conftest import wait_until
+from common.tests.servers import wait_until
 
 from .factories import API, bearer, log_in, make_session
 

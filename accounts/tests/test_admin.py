@@ -8,17 +8,12 @@ from accounts.models import User
 from conftest import PASSWORD, make_user
 from tiers.models import Tier
 
-from .factories import API, bearer, enter_admin, log_in, make_post, make_session, make_task
+from .factories import API, bearer, log_in, make_post, make_session, make_task
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 USERS = "/admin/accounts/user/"
 LAST = "The last active superuser cannot be deleted, deactivated or demoted."
-
-
-@pytest.fixture
-def browser(admin: Any) -> Client:
-    return enter_admin()
 
 
 def messages_of(response: Any) -> list[str]:

@@ -11,8 +11,9 @@ from django.test import Client
 from pytest_django import Settings
 
 from common.tests.concurrency import at_once
+from common.tests.servers import wait_until
 from common.tests.test_throttling import redis_away
-from conftest import PASSWORD, make_user, wait_until
+from conftest import PASSWORD, make_user
 
 from .factories import API, enter_admin
 from .test_hashing import all_slots_taken, counted_hashes

@@ -11,17 +11,12 @@ from posts.models import Post
 from tasks.models import Task
 from tiers.models import RateLimit, Tier
 
-from .factories import enter_admin, log_in, make_post, make_session, make_task
+from .factories import log_in, make_post, make_session, make_task
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 USERS = "/admin/accounts/user/"
 LAST = "The last active superuser cannot be deleted, deactivated or demoted."
-
-
-@pytest.fixture
-def browser(admin: Any) -> Client:
-    return enter_admin()
 
 
 class TestLogin:

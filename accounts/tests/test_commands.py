@@ -9,7 +9,8 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from accounts.models import User
-from conftest import BASE_DIR, PASSWORD, child_environment
+from common.tests.servers import child_environment
+from conftest import BASE_DIR, PASSWORD
 from tiers.models import Tier
 
 from .factories import log_in

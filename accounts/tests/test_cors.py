@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import requests
 
+from common.tests.servers import Server
 from config.tests.test_env import PRODUCTION, refusal, show
-from conftest import PASSWORD, Server, make_user
+from conftest import PASSWORD, make_user
 
 APP, OTHER = "https://app.example.com", "https://admin.example.com"
 EVIL = "https://evil.example"

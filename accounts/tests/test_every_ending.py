@@ -11,7 +11,8 @@ import requests
 from django.core.cache import caches
 
 from accounts.models import Session, User
-from conftest import PASSWORD, Server, served
+from common.tests.servers import Server, served
+from conftest import PASSWORD
 from tasks.models import Task
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -13,7 +13,7 @@ from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, Ou
 from accounts.housekeeping import remove_expired
 from accounts.models import Session
 from accounts.tasks import remove_expired_sessions
-from conftest import wait_until
+from common.tests.servers import wait_until
 
 from .factories import make_session
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import requests
 
+from common.tests.servers import Server
 from config.tests.interpreters import python
 from config.tests.test_env import PRODUCTION, SECRET, refusal
-from conftest import PASSWORD, Server, make_user
+from conftest import PASSWORD, make_user
 
 from .test_keys import LAST_KEY, NEXT_KEY, PEMS, header_of, public_pem
 

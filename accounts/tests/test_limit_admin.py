@@ -13,11 +13,10 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from rest_framework.test import APIClient
 
 from accounts.models import User
-from conftest import PASSWORD, free_port, make_user
+from common.tests.servers import free_port
+from conftest import PASSWORD, make_user
 from tiers.models import Tier
 from tiers.tests.factories import make_rate_limit
-
-from .factories import enter_admin
 
 pytestmark = pytest.mark.django_db
 
@@ -30,11 +29,6 @@ def alice(free: Tier) -> User:
     make_rate_limit(free, path="api/v1/user/me", limit=3, period=31_536_000)
     user: User = make_user("alice", tier=free)
     return user
-
-
-@pytest.fixture
-def browser(admin: User) -> Client:
-    return enter_admin()
 
 
 def page(user: User) -> str:

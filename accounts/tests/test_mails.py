@@ -25,8 +25,9 @@ from rest_framework.test import APIClient
 from accounts.mails import EMAIL_VERIFICATION_MAIL, PASSWORD_RESET_MAIL, Mail, MailError, TemporaryMailError, mail_error
 from accounts.models import User
 from accounts.tasks import MAILS_PER_HOUR, send_password_reset
+from common.tests.servers import Server, wait_until
 from config.logs import SHARED_PROCESSORS
-from conftest import PASSWORD, Server, wait_until
+from conftest import PASSWORD
 from tasks.models import Status, Task
 from tasks.running import run
 from tasks.services import enqueue

@@ -11,7 +11,8 @@ from rest_framework.test import APIClient
 
 from common.tests.answers import said
 from common.tests.openapi import description
-from conftest import free_port, make_user
+from common.tests.servers import free_port
+from conftest import make_user
 from tiers.models import RateLimit, Tier
 from tiers.tests.factories import make_rate_limit
 
@@ -26,11 +27,6 @@ ClientFor = Callable[[Any], APIClient]
 @pytest.fixture
 def alice(free: Tier) -> Any:
     return make_user("alice", tier=free)
-
-
-@pytest.fixture
-def alice_client(client_for: ClientFor, alice: Any) -> APIClient:
-    return client_for(alice)
 
 
 def mine(client: APIClient) -> list[dict[str, Any]]:

@@ -12,7 +12,8 @@ import pytest
 import requests
 
 from accounts.models import Session, User
-from conftest import PASSWORD, Server
+from common.tests.servers import Server
+from conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db(transaction=True)
 AT_ONCE = 16

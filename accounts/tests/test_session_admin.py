@@ -9,17 +9,12 @@ from accounts.models import Session, User
 from accounts.tokens import access_token
 from conftest import PASSWORD, make_user
 
-from .factories import enter_admin, make_session, status_of
+from .factories import make_session, status_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SESSIONS = "/admin/accounts/session/"
 USERS = "/admin/accounts/user/"
-
-
-@pytest.fixture
-def browser(admin: Any) -> Client:
-    return enter_admin()
 
 
 def act(browser: Client, url: str, action: str, *rows: Any) -> list[str]:

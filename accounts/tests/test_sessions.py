@@ -13,7 +13,8 @@ from rest_framework.test import APIClient
 from accounts.models import Session
 from accounts.tokens import access_token, refresh_token
 from common.tests.concurrency import at_once
-from conftest import PASSWORD, Server
+from common.tests.servers import Server
+from conftest import PASSWORD
 
 from .factories import API, bearer, log_in, make_session, refresh_with, status_of
 

@@ -4,7 +4,8 @@ How tests call a server that runs.
 
 import requests
 
-from conftest import PASSWORD, Server
+from common.tests.servers import Server
+from conftest import PASSWORD
 
 
 def signed_in(server: Server, username: str) -> dict[str, str]:

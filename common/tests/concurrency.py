@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import connection, connections, transaction
 
-from conftest import wait_until
+from common.tests.servers import wait_until
 
 
 def in_thread(function: Callable[[], Any], pool: ThreadPoolExecutor) -> "Future[Any]":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import answers, free_port, wait_until
+from common.tests.servers import answers, free_port, wait_until
 
 CONFIGURATION = """
 {user}

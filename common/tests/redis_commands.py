@@ -18,7 +18,7 @@ from redis import Redis
 from redis.connection import parse_url
 from redis.exceptions import RedisError
 
-from conftest import free_port, started, wait_until
+from common.tests.servers import free_port, started, wait_until
 
 SERVICES = {"cache": "REDIS_CACHE_URL", "rate_limit": "REDIS_RATE_LIMIT_URL", "queue": "REDIS_QUEUE_URL"}
 ALIASES = {"default": "cache", "throttle": "rate_limit"}

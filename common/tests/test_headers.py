@@ -12,7 +12,7 @@ import pytest
 import requests
 from django.test import Client
 
-from conftest import Server, served
+from common.tests.servers import Server, served
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

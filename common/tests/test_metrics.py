@@ -6,7 +6,8 @@ import requests
 from rest_framework.test import APIClient
 
 from accounts.models import Session
-from conftest import PASSWORD, Server
+from common.tests.servers import Server
+from conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

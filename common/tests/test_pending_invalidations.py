@@ -17,7 +17,7 @@ from common import cache_redis
 from common.cache import Entry, invalidate
 from common.models import PendingInvalidation
 from common.replay import replay
-from conftest import wait_until
+from common.tests.servers import wait_until
 
 from .concurrency import at_once, in_thread
 from .redis_commands import OwnRedis, commands_of

@@ -9,7 +9,7 @@ import pytest
 import requests
 from django.db import connection
 
-from conftest import Server
+from common.tests.servers import Server
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

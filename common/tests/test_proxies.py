@@ -13,7 +13,7 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from conftest import Server
+from common.tests.servers import Server
 
 from .nginx import nginx
 

@@ -12,7 +12,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from common.redis_client import ThreadRedis
-from conftest import wait_until
+from common.tests.servers import wait_until
 
 
 @pytest.fixture

@@ -23,11 +23,6 @@ TOO_LARGE = b" " * 1_048_577
 NEW = {"title": "Hello", "text": "World"}
 
 
-@pytest.fixture
-def alice_client(client_for: Callable[[Any], APIClient], alice: Any) -> APIClient:
-    return client_for(alice)
-
-
 def send(client: Any, method: str, path: str, body: bytes, media_type: str = "application/json") -> Any:
     return client.generic(method, f"/api/v1/{path}", body, content_type=media_type)
 

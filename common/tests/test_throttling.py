@@ -13,8 +13,8 @@ from django.test import override_settings
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
+from common.tests.servers import free_port, wait_until
 from common.throttling import LocalCounter, Usage, count
-from conftest import free_port, wait_until
 
 LOGIN = "/api/v1/login"
 WRONG = {"username": "nobody", "password": "Wr0ngest!"}

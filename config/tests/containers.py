@@ -18,8 +18,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from common.tests.servers import free_port, wait_until
 from config import embedded
-from conftest import BASE_DIR, free_port, wait_until
+from conftest import BASE_DIR
 
 from . import compose
 from .environment import TEST_DIR

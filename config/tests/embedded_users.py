@@ -13,8 +13,8 @@ from typing import Any
 import psycopg
 import redis
 
+from common.tests.servers import wait_until
 from config import embedded
-from conftest import wait_until
 
 # Uses the servers until its standard input ends, and asks for them again with each line that it reads. A suite that is run in the
 # background or by nohup hands down signals that are ignored: here they end the process, as at a terminal.

@@ -4,7 +4,7 @@ What the tests of the running shape look up about processes.
 
 from pathlib import Path
 
-from conftest import Server
+from common.tests.servers import Server
 
 # Two of Linux' socket states: established, as the kernel writes them in /proc/net.
 ESTABLISHED_TCP, CONNECTED_UNIX = "01", "03"

@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 import requests
 
-from conftest import BASE_DIR, answers, child_environment, free_port, started, wait_until
+from common.tests.servers import answers, child_environment, free_port, started, wait_until
+from conftest import BASE_DIR
 
 from .environment import TEST_DIR
 

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.models import Session, User
-from accounts.tests.factories import enter_admin, make_session
+from accounts.tests.factories import make_session
 from conftest import make_user
 from posts.models import Post
 from posts.tests.factories import make_post
@@ -53,11 +53,6 @@ def queries(browser: Client, url: str) -> int:
         response = browser.get(url)
     assert response.status_code == 200
     return len(captured)
-
-
-@pytest.fixture
-def browser(admin: User) -> Client:
-    return enter_admin()
 
 
 def test_every_model_of_the_admin_is_counted_here() -> None:

@@ -16,7 +16,8 @@ import pytest
 from django.db import connection
 
 from accounts.tests.factories import make_session
-from conftest import BASE_DIR, child_environment, make_user
+from common.tests.servers import child_environment
+from conftest import BASE_DIR, make_user
 from posts.tests.factories import make_post
 from tasks.tests.factories import make_task
 from tiers.tests.factories import make_rate_limit

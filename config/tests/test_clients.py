@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import requests
 
-from conftest import BASE_DIR, Server
+from common.tests.servers import Server
+from conftest import BASE_DIR
 
 pytestmark = [pytest.mark.clients, pytest.mark.django_db(transaction=True)]
 

@@ -10,8 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from common.tests.servers import started, wait_until
 from config import embedded
-from conftest import started, wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 import requests
 
-from conftest import wait_until
+from common.tests.servers import wait_until
 
 from .compose import is_let_in
 from .containers import REDIS, SERVERS, Deployment, arguments, secrets_of

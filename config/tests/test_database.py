@@ -14,9 +14,10 @@ from django.core.management import call_command
 from django.db import connection
 
 from common.tests.concurrency import backends
+from common.tests.servers import Server, child_environment, wait_until
 from config.database import connections_needed
 from config.env import Environment
-from conftest import BASE_DIR, Server, child_environment, wait_until
+from conftest import BASE_DIR
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from conftest import free_port, wait_until
+from common.tests.servers import free_port, wait_until
 
 from .production import Nginx, Production, needs_nginx, production, proxied
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from conftest import answers, free_port, started, wait_until
+from common.tests.servers import answers, free_port, started, wait_until
 
 from .production import Nginx, Production, needs_nginx, production, proxied
 

@@ -21,8 +21,8 @@ import pytest
 import redis
 from kombu import Connection
 
+from common.tests.servers import wait_until
 from config import embedded
-from conftest import wait_until
 
 from .embedded_users import User, commands, identity, keepers, kill, places, query, servers, unused, valkey_info
 

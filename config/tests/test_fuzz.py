@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import requests
 
-from conftest import PASSWORD, Server
+from common.tests.servers import Server
+from conftest import PASSWORD
 from posts.tests.factories import make_post
 from tiers.tests.factories import make_rate_limit
 

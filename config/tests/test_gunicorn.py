@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 import requests
 
-from conftest import PASSWORD, Server
+from common.tests.servers import Server
+from conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

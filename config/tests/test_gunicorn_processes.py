@@ -20,7 +20,8 @@ from django.db import transaction
 
 from accounts.models import User
 from common.tests.concurrency import backends, waiting
-from conftest import PASSWORD, Server, wait_until
+from common.tests.servers import Server, wait_until
+from conftest import PASSWORD
 
 from .processes import are_replaced, connections, private_bytes, workers
 

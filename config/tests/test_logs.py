@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import requests
 
-from conftest import PASSWORD, Server, wait_until
+from common.tests.servers import Server, wait_until
+from conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import BASE_DIR, child_environment
+from common.tests.servers import child_environment
+from conftest import BASE_DIR
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import BASE_DIR, free_port
+from common.tests.servers import free_port
+from conftest import BASE_DIR
 
 from .production import make_certificate, needs_nginx
 

@@ -13,7 +13,8 @@ import pytest
 import requests
 
 from accounts.models import User
-from conftest import BASE_DIR, PASSWORD, Server, child_environment, make_user, wait_until
+from common.tests.servers import Server, child_environment, wait_until
+from conftest import BASE_DIR, PASSWORD, make_user
 from tasks.models import Status, Task
 
 from .pgbouncer import pooled, python

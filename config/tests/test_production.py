@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import requests
 
-from conftest import PASSWORD, wait_until
+from common.tests.servers import wait_until
+from conftest import PASSWORD
 
 from .production import Production, background, json_lines, needs_nginx, production
 from .test_run import README

@@ -17,7 +17,7 @@ from django.test import RequestFactory
 from rest_framework.test import APIClient
 
 from common.metrics import MetricsMiddleware
-from conftest import Server, wait_until
+from common.tests.servers import Server, wait_until
 
 from .processes import are_replaced, workers
 

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 import requests
 
+from common.tests.servers import answers, free_port, wait_until
 from config import embedded
-from conftest import BASE_DIR, answers, free_port, wait_until
+from conftest import BASE_DIR
 
 README = (BASE_DIR / "README.md").read_text(encoding="utf-8")
 BARE_ENVIRONMENT = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}

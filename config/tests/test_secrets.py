@@ -10,7 +10,8 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 import requests
 
-from conftest import PASSWORD, Server, child_environment, wait_until
+from common.tests.servers import Server, child_environment, wait_until
+from conftest import PASSWORD
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import pytest
 import requests
 
+from common.tests.servers import Server
 from config.web_worker import READ_SECONDS
-from conftest import Server
 
 from .production import needs_nginx, production
 

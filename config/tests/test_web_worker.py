@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from conftest import Server, started
+from common.tests.servers import Server, started
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 

@@ -11,7 +11,8 @@ from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
 from accounts.models import User
-from conftest import PASSWORD, Server
+from common.tests.servers import Server
+from conftest import PASSWORD
 from tiers.models import Tier
 
 from ..models import Post

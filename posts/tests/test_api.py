@@ -16,11 +16,6 @@ pytestmark = pytest.mark.django_db
 NEW = {"title": "Hello", "text": "World"}
 
 
-@pytest.fixture
-def alice_client(client_for: Callable[[Any], APIClient], alice: Any) -> APIClient:
-    return client_for(alice)
-
-
 class TestCreate:
     def test_the_new_post_is_shown(self, alice_client: APIClient, alice: Any) -> None:
         response = alice_client.post("/api/v1/alice/post", {**NEW, "media_url": "https://example.com/a.png"})

@@ -23,11 +23,6 @@ from .factories import make_post
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
-def post(alice: Any) -> Post:
-    return make_post(alice)
-
-
 def url(post: Post, username: str = "alice") -> str:
     return f"/api/v1/{username}/post/{post.pk}"
 

@@ -15,7 +15,6 @@ from rest_framework.test import APIClient
 from common.tests.concurrency import in_background
 
 from ..models import Post
-from .factories import make_post
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -25,11 +24,6 @@ def redis() -> Iterator[Redis]:
     redis = Redis.from_url(os.environ["REDIS_CACHE_URL"])
     yield redis
     redis.close()
-
-
-@pytest.fixture
-def post(alice: Any) -> Post:
-    return make_post(alice)
 
 
 class Story:

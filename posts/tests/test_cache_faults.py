@@ -4,7 +4,7 @@ The worst moments of a read and of a write: real processes, killed for real, and
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,8 +13,9 @@ from django.db import connection, transaction
 
 from common.models import PendingInvalidation
 from common.tests.concurrency import in_background, waiting
-from common.tests.proxies import Proxy, proxied
-from conftest import PASSWORD, Server, wait_until
+from common.tests.proxies import Proxy
+from common.tests.servers import Server, wait_until
+from conftest import PASSWORD
 
 from ..models import Post
 from .factories import make_post
@@ -24,17 +25,6 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 BOUND_SECONDS = 10
 # Longer than any line is held here: a test decides when a reader or a writer goes on.
 PATIENT = {"CACHE_TIMEOUT_MS": "10000", "WEB_CONCURRENCY": "1"}
-
-
-@pytest.fixture
-def proxy() -> Iterator[Proxy]:
-    with proxied(os.environ["REDIS_CACHE_URL"]) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def post(alice: Any) -> Post:
-    return make_post(alice)
 
 
 def shown(server: Server, post: Post) -> tuple[str, str]:

@@ -2,39 +2,25 @@
 The cache's Redis cut off, slow, full and restarted: the API answers from the database, and is right soon after.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
 
 from common.models import PendingInvalidation
 from common.outages import PAUSE_SECONDS
-from common.tests.proxies import Proxy, proxied
+from common.tests.proxies import Proxy
 from common.tests.redis_commands import OwnRedis
-from conftest import Server, wait_until
+from common.tests.servers import Server, wait_until
 
 from ..models import Post
-from .factories import make_post
 from .test_cache_faults import BOUND_SECONDS, shown, until_hit, writer_at
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 AWAY, BACK = "Redis of the cache is away", "Redis of the cache is back"
 FULL = "Redis of the cache takes no writes"
-
-
-@pytest.fixture
-def proxy() -> Iterator[Proxy]:
-    with proxied(os.environ["REDIS_CACHE_URL"]) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def post(alice: Any) -> Post:
-    return make_post(alice)
 
 
 def logged(server: Server, *sentences: str) -> list[int]:

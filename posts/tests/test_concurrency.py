@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,11 +10,6 @@ from ..models import Post
 from .factories import make_post
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def alice_client(client_for: Callable[[Any], APIClient], alice: Any) -> APIClient:
-    return client_for(alice)
 
 
 def test_two_patches_at_once_both_count(alice_client: APIClient, alice: Any) -> None:

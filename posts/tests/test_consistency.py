@@ -14,7 +14,8 @@ import pytest
 import requests
 
 from common.tests.concurrency import in_thread
-from conftest import PASSWORD, Server, served
+from common.tests.servers import Server, served
+from conftest import PASSWORD
 
 from . import doors
 from .consistency import Read, Viewer, is_common

@@ -11,7 +11,8 @@ import pytest
 import requests
 
 from common.tests.nginx import nginx
-from conftest import PASSWORD, Server, wait_until
+from common.tests.servers import Server, wait_until
+from conftest import PASSWORD
 from tiers.models import Tier
 from tiers.tests.factories import make_rate_limit
 

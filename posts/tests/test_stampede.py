@@ -9,17 +9,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 import requests
 from django.db import connection, transaction
 
 from common.tests.concurrency import waiting
-from conftest import Server, wait_until
+from common.tests.servers import Server, wait_until
 
 from ..models import Post
-from .factories import make_post
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 AT_ONCE = 100
@@ -28,11 +26,6 @@ LOCK_PATIENCE = 2.0
 # gunicorn has 22 threads more than may hash: four processes of these can hold 100 requests.
 ROOMY = {"WEB_CONCURRENCY": "1", "PASSWORD_HASH_CONCURRENCY": "8"}
 Ask = Callable[..., "list[Future[requests.Response]]"]
-
-
-@pytest.fixture
-def post(alice: Any) -> Post:
-    return make_post(alice)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pathlib import Path
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from conftest import free_port, wait_until
+from common.tests.servers import free_port, wait_until
 
 
 def _program() -> str:

@@ -14,7 +14,7 @@ import pytest
 import requests
 from django.contrib.admin.models import LogEntry
 
-from conftest import Server, wait_until
+from common.tests.servers import Server, wait_until
 
 from ..models import Status, Task
 from .broker import Broker, own_broker

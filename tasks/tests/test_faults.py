@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from conftest import Server, wait_until
+from common.tests.servers import Server, wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 # Nothing listens there.

@@ -16,8 +16,8 @@ from rest_framework.test import APIClient
 
 from accounts.tests.factories import bearer, log_in
 from common.tests.answers import said
+from common.tests.servers import Server
 from config.env_types import Rate
-from conftest import Server
 
 from ..models import IdempotencyKey, Status, Task
 from .factories import make_task

@@ -11,7 +11,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 
 from common.tests.proxies import Proxy, proxied
-from conftest import Server, wait_until
+from common.tests.servers import Server, wait_until
 
 from ..models import Status
 from .broker import Broker, own_broker

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts.tasks import send_password_reset
 from common.tests.concurrency import backends
-from conftest import wait_until
+from common.tests.servers import wait_until
 from posts.tasks import export_posts
 
 from ..functions import FUNCTIONS, Options, background_task, find_function

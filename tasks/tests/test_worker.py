@@ -17,7 +17,7 @@ from django.db import connection
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from conftest import Server, wait_until
+from common.tests.servers import Server, wait_until
 
 from ..models import Status, Task
 from ..services import enqueue

@@ -14,7 +14,8 @@ from rest_framework.test import APIClient
 
 from accounts.tests.factories import enter_admin
 from common.tests.api_calls import signed_in
-from conftest import BASE_DIR, Server, child_environment
+from common.tests.servers import Server, child_environment
+from conftest import BASE_DIR
 
 from ..models import RateLimit, Tier
 

@@ -25,11 +25,6 @@ def alice(free: Tier) -> Any:
     return make_user("alice", tier=free)
 
 
-@pytest.fixture
-def alice_client(client_for: Callable[[Any], APIClient], alice: Any) -> APIClient:
-    return client_for(alice)
-
-
 def remaining(response: Any) -> int:
     return int(response["X-RateLimit-Remaining"])
 

@@ -13,7 +13,7 @@ import requests
 from django.core.cache import caches
 
 from common.tests.api_calls import signed_in
-from conftest import Server, wait_until
+from common.tests.servers import Server, wait_until
 from tiers.models import RateLimit, Tier
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]

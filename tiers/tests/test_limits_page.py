@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from conftest import BASE_DIR, PASSWORD, Server
+from common.tests.servers import Server
+from conftest import BASE_DIR, PASSWORD
 
 from ..models import Tier
 

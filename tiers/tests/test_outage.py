@@ -12,7 +12,7 @@ import requests
 
 from common.tests.api_calls import signed_in
 from common.tests.redis_commands import OwnRedis
-from conftest import Server, wait_until
+from common.tests.servers import Server, wait_until
 
 from ..models import RateLimit, Tier
 

@@ -13,7 +13,8 @@ from rest_framework.test import APIClient
 
 from common.counters import Label
 from common.tests.api_calls import signed_in
-from conftest import Server, make_user
+from common.tests.servers import Server
+from conftest import make_user
 
 from ..models import Tier
 from ..throttles import Seldom
