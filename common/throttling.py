@@ -145,12 +145,17 @@ def ask(script: str, keys: Sequence[str], arguments: Sequence[Any], *, meanwhile
     redis = None if outage.is_paused else connection()
     if redis is None:
         return meanwhile()
+    was_away = outage.is_on
     try:
+        if was_away:
+            # A script that finds nothing to write would pass on a Redis that is full, or a replica.
+            redis.set("limit-probe", 1, px=1000)
         result = cast("T", redis.register_script(script)(keys, arguments))
     except RedisError as exc:
         outage.begin(exc)
         return meanwhile()
-    outage.end()
+    if was_away:
+        outage.end()
     return result
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from rest_framework.test import APIClient
 
 from common import cache_redis
 from common.cache import Entry, invalidate
@@ -184,6 +185,9 @@ class TestFull:
     def test_nothing_is_stored(self, full_redis: OwnRedis) -> None:
         assert not store("things:a:two")
         assert read() == b'"old"'
+
+    def test_it_is_down(self, full_redis: OwnRedis, client: APIClient) -> None:
+        assert client.get("/health/ready").json()["cache"] == "down"
 
     def test_an_invalidation_takes_effect_and_touches_nothing_else(self, full_redis: OwnRedis) -> None:
         with transaction.atomic():

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import requests
 
+from common.outages import PAUSE_SECONDS
 from common.tests.api_calls import signed_in
 from common.tests.redis_commands import OwnRedis
 from common.tests.servers import Server, wait_until
@@ -48,6 +49,10 @@ class Caller:
     def remaining(self) -> int:
         return int(self.call().headers["X-RateLimit-Remaining"])
 
+    def used(self) -> int:
+        limits = requests.get(f"{self.server.api}/user/me/rate_limits", headers=self.headers, timeout=10).json()["data"]
+        return int(next(limit["used"] for limit in limits if limit["path"] == "api_v1_user_me"))
+
     def state(self) -> str:
         return str(requests.get(f"{self.server.url}/health/ready", timeout=10).json()["rate_limit"])
 
@@ -83,6 +88,25 @@ def test_a_redis_that_dies_and_comes_back(caller: Caller, valkey: OwnRedis) -> N
     assert caller.logged() == (1, 1)
     metrics = requests.get(f"{caller.server.url}/metrics", timeout=10).text
     assert 'redis_outages_total{redis="Redis of the rate limits"} 1.0' in metrics
+
+
+def test_a_redis_that_takes_no_writes_is_away(caller: Caller, valkey: OwnRedis) -> None:
+    assert caller.remaining() == 4
+    valkey.client.config_set("maxmemory", 1)
+
+    assert caller.statuses(7) == [200] * 5 + [429] * 2
+    for _ in range(3):
+        time.sleep(PAUSE_SECONDS)
+        # What only reads would find Redis well.
+        assert caller.used() == 5
+        assert caller.call().status_code == 429
+    assert caller.state() == "down"
+    assert caller.logged() == (1, 0)
+
+    valkey.client.config_set("maxmemory", 0)
+    wait_until(lambda: caller.remaining() in (1, 2, 3), what="counting in Redis")
+    assert caller.state() == "ok"
+    assert caller.logged() == (1, 1)
 
 
 def test_a_redis_that_hangs_costs_its_timeout_once_in_a_while(caller: Caller, valkey: OwnRedis) -> None:
