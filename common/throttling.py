@@ -5,9 +5,8 @@ Windows are fixed and aligned to their period, so a caller may make up to twice 
 counted in the process: a limit is never off, and nobody is locked out.
 """
 
-import threading
-import time
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any, NamedTuple, TypeVar, cast
 
 from django.conf import settings
@@ -19,54 +18,11 @@ from rest_framework.throttling import BaseThrottle
 
 from .addresses import address_key, client_address
 from .counters import RATE_LIMITED_CALLS, tier_label
+from .limit_scripts import COUNT, READ, RESET
+from .local_counter import LocalCounter
 from .outages import Outage
 from .routing import stored_form
 
-# The key of a counter's window and the microseconds until that ends, on the clock of Redis.
-WINDOW = """
-local now = redis.call('TIME')
-local function window(key, period)
-    local number = math.floor(now[1] / period)
-    local left = ((number + 1) * period - now[1]) * 1000000 - now[2]
-    return key .. ':' .. period .. ':' .. string.format('%.0f', number), left
-end
-"""
-# Returns whether the call is admitted, the calls used in the window and the microseconds until it ends. A refused call consumes nothing.
-COUNT = (
-    WINDOW
-    + """
-local period = tonumber(ARGV[2])
-local key, left = window(KEYS[1], period)
-local used = tonumber(redis.call('GET', key) or '0')
-local cost = tonumber(ARGV[3])
-if cost > 0 and used + cost > tonumber(ARGV[1]) then return {0, used, left} end
-used = redis.call('INCRBY', key, cost)
-if used == cost then redis.call('EXPIRE', key, period + 60) end
-return {1, used, left}
-"""
-)
-# Of counters with the periods in the arguments; returns of each the calls used and the microseconds left.
-READ = (
-    WINDOW
-    + """
-local found = {}
-for number, name in ipairs(KEYS) do
-    local key, left = window(name, tonumber(ARGV[number]))
-    found[number] = {tonumber(redis.call('GET', key) or '0'), left}
-end
-return found
-"""
-)
-RESET = (
-    WINDOW
-    + """
-for number, name in ipairs(KEYS) do
-    local key = window(name, tonumber(ARGV[number]))
-    redis.call('DEL', key)
-end
-return 1
-"""
-)
 T = TypeVar("T")
 
 
@@ -80,9 +36,19 @@ class Limit(NamedTuple):
     period: int
 
 
+class Call(NamedTuple):
+    """
+    A call of `subject` that costs as much as `cost` calls of `limit.name`.
+    """
+
+    subject: str
+    limit: Limit
+    cost: int = 1
+
+
 class Usage(NamedTuple):
     """
-    What a counted call was told: `used` of `limit` calls, `reset` seconds until the window ends.
+    What a counted call was told: `used` of `limit` calls, `reset` seconds until the window ends, and whether this limit admits it.
     """
 
     name: str
@@ -113,9 +79,17 @@ def count(name: str, subject: str, limit: int, period: int, *, cost: int = 1) ->
     """
     Count a call of `subject` against `limit` calls of `name` in `period` seconds, if it is admitted; one at no cost always is.
     """
-    key = _key(name, subject)
-    is_admitted, used, left = ask(COUNT, [key], [limit, period, cost], meanwhile=lambda: _local.count(key, limit, period, cost))
-    return Usage(name, limit, period, used, _seconds(left), bool(is_admitted))
+    return count_all([Call(subject, Limit(name, limit, period), cost)])[0]
+
+
+def count_all(calls: Sequence[Call]) -> list[Usage]:
+    """
+    Count a call against all of these limits, or where one of them refuses it against none, in one round trip.
+    """
+    keys = [_key(call.limit.name, call.subject) for call in calls]
+    rates = [(call.limit.limit, call.limit.period, call.cost) for call in calls]
+    found = ask(COUNT, keys, list(chain.from_iterable(rates)), meanwhile=lambda: _local.count_all(keys, rates))
+    return [Usage(*call.limit, used, _seconds(left), bool(admits)) for call, (admits, used, left) in zip(calls, found, strict=True)]
 
 
 def read(subject: str, limits: Sequence[Limit]) -> list[Usage]:
@@ -224,21 +198,43 @@ class RateThrottle(BaseThrottle):
         """
         return int(getattr(view, "throttle_cost", 1))
 
-    def allow_request(self, request: Request, view: Any) -> bool:
+    def get_call(self, request: Request, view: Any) -> Call | None:
         rate = self.get_rate(request, view)
         if rate is None:
-            return True
-        self.usage = count(self.get_name(request, view), self.get_subject(request, view), *rate, cost=self.get_cost(request, view))
-        route = stored_form(request.resolver_match.route) if request.resolver_match else ""
-        outcome = "admitted" if self.usage.is_admitted else "refused"
-        RATE_LIMITED_CALLS.labels(type(self).__name__, route, tier_label(self.tier_name), outcome).inc()
-        if self.is_told:
-            told = getattr(request._request, "rate_limit_usage", self.usage)
-            request._request.rate_limit_usage = min(told, self.usage, key=lambda usage: usage.remaining)  # type: ignore[attr-defined]
-        return self.usage.is_admitted
+            return None
+        return Call(self.get_subject(request, view), Limit(self.get_name(request, view), *rate), self.get_cost(request, view))
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        return not refused_by([self], request, view)
 
     def wait(self) -> float | None:
         return None if self.usage is None else max(1, self.usage.reset)
+
+
+def refused_by(throttles: Sequence[RateThrottle], request: Request, view: Any) -> list[RateThrottle]:
+    """
+    Count a call against what all throttles limit, and return those that refuse it: then it has consumed nothing of any.
+    """
+    held = [(throttle, call) for throttle in throttles if (call := throttle.get_call(request, view))]
+    if not held:
+        return []
+    usages = count_all([call for _, call in held])
+    refusing = [throttle for (throttle, _), usage in zip(held, usages, strict=True) if not usage.is_admitted]
+    route = stored_form(request.resolver_match.route) if request.resolver_match else ""
+    for (throttle, _), usage in zip(held, usages, strict=True):
+        throttle.usage = usage
+        if throttle in refusing or not refusing:
+            outcome = "refused" if refusing else "admitted"
+            RATE_LIMITED_CALLS.labels(type(throttle).__name__, route, tier_label(throttle.tier_name), outcome).inc()
+    told = [usage for (throttle, _), usage in zip(held, usages, strict=True) if throttle.is_told]
+    if told:
+        request._request.rate_limit_usage = min(told, key=_urgency)  # type: ignore[attr-defined]
+    return refusing
+
+
+def _urgency(usage: Usage) -> tuple[bool, int]:
+    # Of limits that refuse, the one that does so for longest; else the one of which least is left.
+    return usage.is_admitted, usage.remaining if usage.is_admitted else -usage.reset
 
 
 class AddressThrottle(RateThrottle):
@@ -248,44 +244,6 @@ class AddressThrottle(RateThrottle):
 
     def get_subject(self, request: Request, view: Any) -> str:
         return f"address:{address_key(client_address(request._request))}"
-
-
-class LocalCounter:
-    """
-    The same counting in this process' memory; over `MOST` windows the oldest are forgotten.
-    """
-
-    MOST = 10_000
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.windows: dict[tuple[str, int], tuple[int, int]] = {}
-
-    def count(self, key: str, limit: int, period: int, cost: int) -> tuple[int, int, int]:
-        with self.lock:
-            window, used, left = self._look(key, period)
-            if cost and used + cost > limit:
-                return 0, used, left
-            if len(self.windows) > self.MOST:
-                self._forget()
-            self.windows[key, period] = (window, used + cost)
-        return 1, used + cost, left
-
-    def read(self, key: str, period: int) -> tuple[int, int]:
-        with self.lock:
-            return self._look(key, period)[1:]
-
-    def _look(self, key: str, period: int) -> tuple[int, int, int]:
-        now = time.time_ns() // 1000
-        window = now // (period * 1_000_000)
-        window_then, used = self.windows.get((key, period), (window, 0))
-        return window, used if window_then == window else 0, (window + 1) * period * 1_000_000 - now
-
-    def _forget(self) -> None:
-        now = time.time_ns() // 1000
-        alive = [entry for entry in self.windows.items() if entry[1][0] == now // (entry[0][1] * 1_000_000)]
-        # A tenth of them at a time, or every further call would look through all.
-        self.windows = dict(alive[-(self.MOST * 9 // 10) :])
 
 
 _local = LocalCounter()

@@ -23,6 +23,7 @@ from .fast_path import stored_answer
 from .models import SoftDeleteModel, model_title
 from .parsers import missing_body
 from .serializers import RowSerializer
+from .throttling import RateThrottle, refused_by
 
 NOT_AUTHENTICATED = "Not authenticated"
 
@@ -88,10 +89,15 @@ class RefusalOrderMixin(APIView):
         self.check_throttles(request)
 
     def check_throttles(self, request: Request) -> None:
-        # The first that refuses ends it: a refused call consumes nothing of the limits behind.
+        counting = []
         for throttle in self.get_throttles():
-            if not throttle.allow_request(request, self):
+            if isinstance(throttle, RateThrottle):
+                counting.append(throttle)
+            elif not throttle.allow_request(request, self):
                 raise RateLimited(int(throttle.wait() or 1))
+        # All at once, and last: what one of them refuses consumes nothing of the others.
+        if refusing := refused_by(counting, request, self):
+            raise RateLimited(max(int(throttle.wait() or 1) for throttle in refusing))
 
     def permission_denied(self, request: Request, message: str | None = None, code: str | None = None) -> NoReturn:
         if request.user.is_authenticated:

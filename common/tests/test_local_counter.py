@@ -4,7 +4,7 @@ What is counted in the process while Redis is away takes a bounded part of the m
 
 import time
 
-from common.throttling import LocalCounter
+from common.local_counter import LocalCounter
 
 
 class TestLocalCounter:

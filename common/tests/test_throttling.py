@@ -13,8 +13,9 @@ from django.test import override_settings
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
+from common.local_counter import LocalCounter
 from common.tests.servers import free_port, wait_until
-from common.throttling import LocalCounter, Usage, count
+from common.throttling import Usage, count
 
 LOGIN = "/api/v1/login"
 WRONG = {"username": "nobody", "password": "Wr0ngest!"}

@@ -6,11 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 from rest_framework.test import APIClient
 
+from accounts.tests.factories import registration
 from common.tests.answers import said
+from common.tests.redis_commands import commands_of
 from conftest import make_user
 from posts.tests.factories import make_post
+from tasks.models import Status
+from tasks.tests.factories import make_task
 
 from ..models import RateLimit, Tier
 from .factories import make_rate_limit
@@ -155,3 +160,64 @@ class TestChanges:
         alice.save()
 
         assert "X-RateLimit-Limit" not in alice_client.get("/api/v1/users")
+
+
+class TestTwoLimits:
+    """
+    Who starts a failed task anew is held to the limits of two routes, and who registers to that of a route and to a guard.
+    """
+
+    @pytest.fixture
+    def retry_url(self, alice: Any, free: Tier) -> str:
+        make_rate_limit(free, path="api/v1/tasks/task", limit=1, period=86_400)
+        return f"/api/v1/tasks/task/{make_task(alice, status=Status.FAILED).pk.hex}/retry"
+
+    def used(self, client: APIClient) -> dict[str, int]:
+        return {limit["path"]: limit["used"] for limit in client.get("/api/v1/user/me/rate_limits").json()["data"]}
+
+    def test_what_one_refuses_consumes_nothing_of_the_other(self, alice_client: APIClient, free: Tier, retry_url: str) -> None:
+        make_rate_limit(free, path="api/v1/tasks/task/{id}/retry", limit=5)
+
+        statuses = [alice_client.post(retry_url).status_code for _ in range(4)]
+
+        assert statuses == [201, 429, 429, 429]
+        assert self.used(alice_client) == {"api_v1_tasks_task": 1, "api_v1_tasks_task_{id}_retry": 1}
+
+    @pytest.mark.parametrize("limit", [0, 5])
+    def test_the_caller_is_told_of_the_one_that_refuses_for_longest(
+        self, alice_client: APIClient, free: Tier, retry_url: str, limit: int
+    ) -> None:
+        make_rate_limit(free, path="api/v1/tasks/task/{id}/retry", limit=limit, period=31_536_000)
+        responses = [alice_client.post(retry_url) for _ in range(2)]
+
+        refused = responses[1]
+        assert said(refused) == REFUSED
+        assert refused["Retry-After"] == refused["X-RateLimit-Reset"]
+        assert refused["RateLimit-Policy"].startswith('"api_v1_tasks_task";' if limit else '"api_v1_tasks_task_{id}_retry";')
+
+    def test_a_guard_that_refuses_tells_of_the_limit_that_holds(self, alice_client: APIClient, free: Tier, settings: Settings) -> None:
+        settings.REGISTRATION_RATE_LIMIT = (0, 3600)
+        make_rate_limit(free, path="api/v1/user", limit=5)
+
+        responses = [alice_client.post("/api/v1/user", registration()) for _ in range(2)]
+
+        assert [said(response) for response in responses] == [REFUSED] * 2
+        assert [remaining(response) for response in responses] == [5, 5]
+
+    def test_a_limit_that_refuses_consumes_nothing_of_a_guard(
+        self, alice_client: APIClient, client: APIClient, free: Tier, settings: Settings
+    ) -> None:
+        settings.REGISTRATION_RATE_LIMIT = (1, 31_536_000)
+        make_rate_limit(free, path="api/v1/user", limit=0)
+        for _ in range(3):
+            assert alice_client.post("/api/v1/user", registration()).status_code == 429
+
+        assert client.post("/api/v1/user", registration()).status_code == 201
+
+    def test_both_are_counted_in_one_round_trip(self, alice_client: APIClient, free: Tier, retry_url: str) -> None:
+        make_rate_limit(free, path="api/v1/tasks/task/{id}/retry", limit=5)
+
+        with commands_of("throttle") as commands:
+            assert alice_client.post(retry_url).status_code == 201
+
+        assert commands == ["EVALSHA"]

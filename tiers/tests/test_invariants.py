@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
-from common.throttling import Limit, LocalCounter, count, read, reset
+from common.local_counter import LocalCounter
+from common.throttling import Limit, count, read, reset
 from conftest import make_user
 
 from ..models import RateLimit, Tier
