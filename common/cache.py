@@ -85,6 +85,13 @@ class Entry:
     def is_writable(self) -> bool:
         return self.is_open and None not in self.versions
 
+    @property
+    def is_mine(self) -> bool:
+        """
+        Say whether this caller is the one to compute it.
+        """
+        return self.holder == self.token
+
     def peek(self) -> bytes | None:
         """
         Return the stored body if it is still right, else `None`; nothing can be written then.
@@ -213,6 +220,9 @@ class Entry:
                     entry.body = None
                 entry.versions = found[: len(companions)]
             self._learn(found[len(companions) :], lock)
+            for entry in self.companions:
+                # Who computes an answer computes what is part of it, without a lock more.
+                entry.holder = entry.token if self.is_mine else None
 
     def _companion_versions(self) -> list[str]:
         return [name for entry in self.companions for name in entry.version_names]

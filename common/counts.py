@@ -19,9 +19,8 @@ def kept_count(entry: Entry, count: Callable[[], int], *, owner_id: int = 0) -> 
 
     Where the key names the owner of the rows, `owner_id` says whose they are: names change hands. Where Redis is away rows are counted.
     """
-    if entry.body is None and (not entry.versions or None in entry.versions):
-        # One of many counts, the others wait for it: of a large table that takes long. Where the entry came with an answer, whoever
-        # computes that one has been chosen before.
+    if entry.body is None and not entry.is_mine:
+        # One of many counts, the others wait for it: of a large table that takes long.
         entry.read_or_claim()
     if entry.body is not None:
         kept_owner_id, total = map(int, entry.body.split())

@@ -2,6 +2,7 @@
 How many posts a list has in all: kept until a write changes it, and right after every write.
 """
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,9 +13,9 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from common.cache import Renewal
-from common.counts import count_entry
-from common.tests.concurrency import overtaken_by
+from common.cache import Renewal, invalidate
+from common.counts import count_entry, kept_count
+from common.tests.concurrency import at_once, overtaken_by
 from common.tests.redis_commands import commands_of
 
 from ..models import Post
@@ -66,6 +67,30 @@ def test_whoever_counts_first_keeps_it(
     caller = client_for(alice) if is_signed_in else client
 
     assert [counts_of(caller, path) for _ in range(3)] == [1, 0, 0]
+
+
+def test_of_many_at_once_one_counts() -> None:
+    calls: list[int] = []
+
+    def count() -> int:
+        calls.append(1)
+        time.sleep(0.3)
+        return 7
+
+    def look_and_count() -> int:
+        # As one does for whom no answer is stored.
+        entry = count_entry("post_counts:alice:all")
+        entry.peek()
+        return kept_count(entry, count)
+
+    # After a write, versions are there and the number is missing.
+    assert look_and_count() == 7
+    with transaction.atomic():
+        invalidate("post_counts:alice:*")
+    calls.clear()
+
+    assert at_once(*[look_and_count] * 6) == [7] * 6
+    assert len(calls) == 1
 
 
 def test_a_page_that_is_not_full_has_been_counted_by_reading_it(client: APIClient, post: Post) -> None:
