@@ -36,7 +36,14 @@ class Caching:
 
     @functools.cached_property
     def names(self) -> frozenset[str]:
-        return frozenset(name for _, name, _, _ in Formatter().parse(self.key) if name is not None)
+        return _names(self.key)
+
+    @functools.cached_property
+    def count_names(self) -> frozenset[str]:
+        """
+        Return what the key of the number of rows names.
+        """
+        return _names(self.count)
 
     @functools.cached_property
     def query_names(self) -> frozenset[str]:
@@ -63,6 +70,10 @@ class Caching:
         words = {name: word(values[name]) for name in self.names}
         companion = count_entry(self.count.format(**words)) if self.count else None
         return Entry(self.key.format(**words), self.expire, companion=companion, serve_expired=self.serve_expired)
+
+
+def _names(key: str) -> frozenset[str]:
+    return frozenset(name for _, name, _, _ in Formatter().parse(key) if name is not None)
 
 
 def cached(

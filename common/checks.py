@@ -82,6 +82,12 @@ def _errors(route: CachedRoute) -> Iterator[Error]:
             f"{route.name} is not open to anyone, but {caching.key!r} does not name the caller.",
             f"Put {{{CALLER}}} into the key, or one caller is shown another's answer.",
         )
+    if caching.count and (not KEY.fullmatch(caching.count) or not caching.names >= caching.count_names):
+        yield _error(
+            "E006",
+            f"{route.name} keeps the number of its rows under {caching.count!r}, which is no key, or names what {caching.key!r} does not.",
+            f"Write words separated by colons, the first one fixed, with: {', '.join(sorted(caching.names)) or 'no names'}.",
+        )
     if route.method != "get":
         yield _error(
             "E005", f"{route.name} is cached, but answers {route.method.upper()} at {route.route}.", "Cache what answers GET alone."

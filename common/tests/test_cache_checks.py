@@ -53,6 +53,20 @@ def test_a_key_that_names_what_the_route_has_is_right(route: str, key: str) -> N
     assert errors(route, view_with(key)) == []
 
 
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        ("thing_counts:{name}:all", []),
+        ("thing_counts:all", []),
+        ("thing_counts:{nme}:all", ["common.E006"]),
+        ("thing_counts:{page}:all", ["common.E006"]),
+        ("thing_counts", ["common.E006"]),
+    ],
+)
+def test_the_key_of_a_number_is_a_key_and_names_what_the_answers_key_names(count: str, expected: list[str]) -> None:
+    assert errors("things/<str:name>", view_with("things:{name}:all", count=count)) == expected
+
+
 def test_declared_query_parameters_are_known() -> None:
     assert errors("things", view_with("things:page_{page}_size_{items_per_page}", query=PageQuerySerializer)) == []
 
