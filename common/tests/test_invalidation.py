@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from prometheus_client import REGISTRY
+from pytest_django import Settings
 
 from common import cache_redis
 from common.cache import Entry, invalidate, word
@@ -231,3 +233,26 @@ def test_while_the_cache_is_off_nothing_is_recorded(settings: Any) -> None:
 def invalidate_in_a_transaction(*patterns: str) -> None:
     with transaction.atomic():
         invalidate(*patterns)
+
+
+def counted(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(f"{name}_total", labels) or 0.0
+
+
+def test_invalidations_are_counted_by_their_first_word() -> None:
+    before = counted("cache_invalidations", group="things")
+
+    with transaction.atomic():
+        invalidate("things:a:*", "things:b:*")
+
+    assert counted("cache_invalidations", group="things") == before + 2
+
+
+def test_commands_that_fail_are_counted_by_what_they_were_for(settings: Settings) -> None:
+    default = settings.CACHES["default"]
+    settings.CACHES = {**settings.CACHES, "default": {**default, "LOCATION": "redis://127.0.0.1:1/0"}}
+    before = counted("cache_errors", operation="read")
+
+    assert Entry("things:a:one", 60).read() is None
+
+    assert counted("cache_errors", operation="read") == before + 1
