@@ -56,22 +56,14 @@ def spoken(nginx: Nginx, data: bytes, *, tls: bool = True) -> tuple[http.client.
 
 
 HOST = b"Host: localhost\r\n"
+# One of each location that hands requests on.
+HANDED_ON = ["/api/v1/login", "/static/x.css", "/admin/login/", "/metrics"]
 REFUSALS = {
     "a request line that is too long": (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", 414, "URI Too Long."),
     "a header that is too large": (
         b"GET / HTTP/1.1\r\n" + HOST + b"X: " + b"x" * 9000 + b"\r\n\r\n",
         431,
         "Request header fields too large.",
-    ),
-    "a body that is far too large": (
-        b"POST /api/v1/login HTTP/1.1\r\n" + HOST + b"Content-Length: 9000000\r\n\r\n",
-        413,
-        "Request body too large.",
-    ),
-    "a chunked body that is far too large": (
-        b"POST /api/v1/login HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n200000\r\n" + b"x" * 0x200000 + b"\r\n0\r\n\r\n",
-        413,
-        "Request body too large.",
     ),
     "a method that is none": (b"get / HTTP/1.1\r\n" + HOST + b"\r\n", 400, "Bad request."),
     "a method that proxies know": (b"TRACE / HTTP/1.1\r\n" + HOST + b"\r\n", 405, "Method not allowed."),
@@ -85,6 +77,17 @@ REFUSALS = {
     "a path that is badly coded": (b"GET /api/v1/user/%zz HTTP/1.1\r\n" + HOST + b"\r\n", 400, "Bad request."),
     "a path above the root": (b"GET /../x HTTP/1.1\r\n" + HOST + b"\r\n", 404, "Not found."),
     "a page of NGINX's own": (b"GET /.error HTTP/1.1\r\n" + HOST + b"\r\n", 404, "Not found."),
+}
+
+
+BODIES = {
+    "far too large": (b"Content-Length: 9000000\r\n\r\n", 413, "Request body too large."),
+    "far too large, in chunks": (
+        b"Transfer-Encoding: chunked\r\n\r\n200000\r\n" + b"x" * 0x200000 + b"\r\n0\r\n\r\n",
+        413,
+        "Request body too large.",
+    ),
+    "in chunks that are none": (b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n", 400, "Bad request."),
 }
 
 
@@ -105,6 +108,16 @@ def test_nginx_refuses_as_the_application_does(running: Production, name: str) -
     assert_refusal(response, body, status, sentence)
 
 
+@pytest.mark.parametrize("path", HANDED_ON)
+@pytest.mark.parametrize("name", BODIES)
+def test_a_body_is_refused_as_the_application_does(running: Production, name: str, path: str) -> None:
+    data, status, sentence = BODIES[name]
+
+    response, body = spoken(running.nginx, f"POST {path} HTTP/1.1\r\n".encode() + HOST + data)
+
+    assert_refusal(response, body, status, sentence)
+
+
 def test_plain_http_on_the_tls_port_is_refused_in_json(running: Production) -> None:
     response, body = spoken(running.nginx, b"GET / HTTP/1.1\r\n" + HOST + b"\r\n", tls=False)
 
@@ -119,10 +132,11 @@ def test_an_unknown_host_is_refused_by_the_application(running: Production) -> N
 
 def test_a_web_server_that_is_away_is_502(tmp_path: Path) -> None:
     with proxied(tmp_path / "nginx", WEB_SERVERS=f"127.0.0.1:{free_port()} 127.0.0.1:{free_port()}") as nginx:
-        response = nginx.session().get(f"{nginx.api}/users", timeout=10)
+        responses = [nginx.session().get(f"{nginx.url}{path}", timeout=10) for path in HANDED_ON]
 
-    assert_refusal(response.raw, response.content, 502, "The service is away for a moment. Try again.")
-    assert response.headers["Retry-After"] == "1"
+    for response in responses:
+        assert_refusal(response.raw, response.content, 502, "The service is away for a moment. Try again.")
+        assert response.headers["Retry-After"] == "1"
 
 
 def test_more_requests_at_once_than_an_address_may_have_are_429(running: Production, tmp_path: Path) -> None:
@@ -132,24 +146,26 @@ def test_more_requests_at_once_than_an_address_may_have_are_429(running: Product
             "WEB_SERVERS": f"127.0.0.1:{silent.getsockname()[1]}",
             "CONNECTIONS_PER_ADDRESS": "2",
             "CDN_NETWORKS": "127.0.0.1",
+            "METRICS_NETWORKS": "2001:db8::/32",
         }
         with proxied(tmp_path / "nginx", **variables) as nginx:
 
-            def get(address: str, timeout: float = 3) -> requests.Response | None:
+            def get(address: str, timeout: float = 3, path: str = "/api/v1/users") -> requests.Response | None:
                 try:
-                    return nginx.session().get(f"{nginx.api}/users", headers={"X-Forwarded-For": address}, timeout=timeout)
+                    return nginx.session().get(f"{nginx.url}{path}", headers={"X-Forwarded-For": address}, timeout=timeout)
                 except requests.Timeout:
                     return None
 
             held = [pool.submit(get, f"2001:db8::{number}") for number in (1, 2)]
             wait_until(lambda: len(_established(silent.getsockname()[1])) >= 2, what="two requests to wait")
-            refused = get("2001:db8:0:0:ffff::3")
+            refused = [get("2001:db8:0:0:ffff::3", path=path) for path in HANDED_ON]
             other = get("2001:db8:0:1::1", 0.5)
 
             assert [future.result() for future in held] == [None, None]
-    assert refused is not None
-    assert_refusal(refused.raw, refused.content, 429, "Too many requests at once.")
-    assert refused.headers["Retry-After"] == "1"
+    for response in refused:
+        assert response is not None
+        assert_refusal(response.raw, response.content, 429, "Too many requests at once.")
+        assert response.headers["Retry-After"] == "1"
     assert other is None
 
 
