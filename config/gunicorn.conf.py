@@ -79,6 +79,8 @@ graceful_timeout = 30
 keepalive = 75
 # Who may say that a request came by TLS. `common.wsgi` holds X-Forwarded-For to the same networks.
 forwarded_allow_ips = ",".join(_env.trusted_proxy_networks)
+# The one header by which they say it. gunicorn refuses a request in which others, as a client may send them, contradict it.
+secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
 # The request's own log line says more than gunicorn's access log.
 accesslog = None
 loglevel = "warning"

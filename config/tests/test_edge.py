@@ -26,6 +26,8 @@ FORGED = {
     "X-Forwarded-Proto": "http",
     "X-Forwarded-Host": "evil.example",
     "X-Forwarded-Port": "81",
+    "X-Forwarded-Ssl": "off",
+    "X-Forwarded-Protocol": "http",
     "CF-Connecting-IP": "192.0.2.7",
     "True-Client-IP": "192.0.2.7",
     "X_Forwarded_For": "192.0.2.7",
@@ -188,6 +190,33 @@ def test_forged_headers_buy_neither_address_nor_scheme_nor_limit(running: Produc
 
 def forged(number: int) -> dict[str, str]:
     return {name: value.replace("192.0.2.7", f"192.0.2.{number}") for name, value in FORGED.items()}
+
+
+def test_what_a_client_says_of_its_way_is_not_handed_on(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as web, ThreadPoolExecutor(1) as pool:
+        web.settimeout(10)
+        with proxied(tmp_path / "nginx", WEB_SERVERS=f"127.0.0.1:{web.getsockname()[1]}") as nginx:
+            answer = pool.submit(nginx.session().get, f"{nginx.api}/users", headers=FORGED, timeout=10)
+            connection, _ = web.accept()
+            with connection, connection.makefile("rb") as request:
+                request.readline()
+                handed_on = http.client.parse_headers(request)
+                connection.sendall(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+            assert answer.result().status_code == 204
+
+    said = {name: value for name, value in handed_on.items() if "forwarded" in name.lower() or name.lower() == "x-real-ip"}
+    assert said == {"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "https"}
+
+
+@pytest.mark.parametrize("claim", [{"X-Forwarded-Ssl": "off"}, {"X-Forwarded-Protocol": "http"}, {"X-Forwarded-Protocol": "nonsense"}])
+def test_a_scheme_in_other_headers_neither_counts_nor_harms(running: Production, claim: dict[str, str]) -> None:
+    behind = {"Host": "localhost", "X-Forwarded-Proto": "https"}
+    responses = [
+        running.nginx.session().get(f"{running.nginx.api}/users", headers=claim, allow_redirects=False, timeout=10),
+        requests.get(f"http://{running.web_servers}/api/v1/users", headers=claim | behind, allow_redirects=False, timeout=10),
+    ]
+
+    assert [response.status_code for response in responses] == [200, 200]
 
 
 def test_a_forged_scheme_does_not_pass_for_tls(running: Production) -> None:
