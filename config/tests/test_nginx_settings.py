@@ -13,6 +13,7 @@ import pytest
 from common.tests.servers import free_port
 from conftest import BASE_DIR
 
+from . import compose
 from .production import make_certificate, needs_nginx
 
 TEMPLATES = BASE_DIR / "nginx" / "templates"
@@ -98,6 +99,8 @@ def test_the_syntax_is_that_of_the_version(tmp_path: Path, version: str, listen:
         ({"TLS": "perhaps"}, "TLS is neither on nor off."),
         ({"TLS": "off"}, "TLS=off needs CDN_NETWORKS"),
         ({"MAX_BODY_BYTES": "1m"}, "MAX_BODY_BYTES is no number."),
+        ({"HTTPS_PORT": "https"}, "HTTPS_PORT is no port."),
+        ({"HTTPS_PORT": "127.0.0.1:"}, "HTTPS_PORT is no port."),
     ],
 )
 def test_what_cannot_be_meant_is_refused(tmp_path: Path, variables: dict[str, str], message: str) -> None:
@@ -106,6 +109,29 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path, variables: dict[str, st
     assert result.returncode == 1
     assert f"Refusing to start: {message}" in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("variables", "authority"),
+    [
+        ({}, "$host"),
+        ({"HTTPS_PORT": "443"}, "$host"),
+        ({"HTTPS_PORT": "8443"}, "$host:8443"),
+        ({"HTTPS_PORT": "127.0.0.1:8443"}, "$host:8443"),
+        # Clients reach what is in front, on a port of its own.
+        ({"HTTPS_PORT": "8443", "CDN_NETWORKS": "192.0.2.0/24"}, "$host"),
+    ],
+)
+def test_the_redirect_names_the_port_that_is_published(tmp_path: Path, variables: dict[str, str], authority: str) -> None:
+    assert f"return 308 https://{authority}$request_uri;" in render(tmp_path, **variables)["tls-on.inc"]
+
+
+def test_compose_tells_the_port_that_it_publishes(tmp_path: Path) -> None:
+    variables = {"DOMAIN": "api.example.com", "HTTPS_PORT": "8443"}
+    nginx = compose.services(compose.DEPLOYMENT, variables)["nginx"]
+
+    assert "8443:443" in nginx["ports"]
+    assert "https://$host:8443$" in render(tmp_path, **nginx["environment"])["tls-on.inc"]
 
 
 def test_the_timeouts_outlast_those_of_gunicorn(tmp_path: Path) -> None:

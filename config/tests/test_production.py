@@ -15,7 +15,7 @@ import requests
 from common.tests.servers import wait_until
 from conftest import PASSWORD
 
-from .production import Production, background, json_lines, needs_nginx, production
+from .production import Production, background, json_lines, needs_nginx, production, proxied
 from .test_run import README
 
 pytestmark = [needs_nginx, pytest.mark.django_db(transaction=True), pytest.mark.slow]
@@ -97,6 +97,15 @@ def test_http_is_redirected_to_https(running: Production, path: str) -> None:
 
     assert (response.status_code, response.headers["Location"]) == (308, f"https://localhost{path}")
     assert response.headers["X-Request-ID"]
+
+
+def test_the_redirect_leads_to_the_port_that_clients_reach(running: Production, tmp_path: Path) -> None:
+    with proxied(tmp_path / "nginx", WEB_SERVERS=running.web_servers) as nginx:
+        nginx.reload(HTTPS_PORT=str(nginx.https_port))
+        response = nginx.session().get(f"{nginx.plain_url}/api/v1/users?page=2", timeout=10)
+
+    assert [redirect.status_code for redirect in response.history] == [308]
+    assert (response.status_code, response.url) == (200, f"{nginx.api}/users?page=2")
 
 
 @pytest.mark.parametrize("path", ["/health", "/health/ready"])
