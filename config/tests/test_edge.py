@@ -141,6 +141,17 @@ def test_a_web_server_that_is_away_is_502(tmp_path: Path) -> None:
         assert response.headers["Retry-After"] == "1"
 
 
+def test_the_log_of_requests_names_no_query_and_that_of_errors_does(tmp_path: Path) -> None:
+    with proxied(tmp_path / "nginx", WEB_SERVERS=f"127.0.0.1:{free_port()}") as nginx:
+        response = nginx.session().get(f"{nginx.api}/users?message=whisper", timeout=10)
+        line = nginx.line_of(response)
+
+    assert (line["path"], line["status"]) == ("/api/v1/users", 502)
+    naming = [line for line in nginx.log.read_text(encoding="utf-8").splitlines() if "whisper" in line]
+    assert any("Connection refused" in line for line in naming)
+    assert not any(line.startswith("{") for line in naming)
+
+
 def test_more_requests_at_once_than_an_address_may_have_are_429(running: Production, tmp_path: Path) -> None:
     # Accepts connections and never answers.
     with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(2) as pool:
