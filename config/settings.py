@@ -281,7 +281,8 @@ SECURE_REFERRER_POLICY = SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not ENV.is_local
 if not ENV.is_local:
     SECURE_SSL_REDIRECT = True
-    SECURE_REDIRECT_EXEMPT = [r"^health(/ready)?$"]
+    # Whoever watches asks a web server itself, past what ends TLS.
+    SECURE_REDIRECT_EXEMPT = [r"^health(/ready)?$", r"^metrics$"]
     SECURE_HSTS_SECONDS = 31_536_000
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True

@@ -11,6 +11,8 @@ from conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+PRODUCTION = {"ENVIRONMENT": "production", "ALLOWED_HOSTS": "api.example.com,10.0.0.11", "TRUSTED_PROXY_COUNT": "1"}
+
 
 def reused(server: Server) -> float:
     lines = requests.get(f"{server.url}/metrics", timeout=10).text.splitlines()
@@ -56,3 +58,36 @@ def test_others_are_told_what_an_unknown_path_is_told(client: APIClient) -> None
     response = client.get("/metrics", REMOTE_ADDR="203.0.113.9")
 
     assert response.json() == {"detail": "Not found."}
+
+
+class TestProduction:
+    """
+    Whoever scrapes asks a web server itself, past what ends TLS.
+    """
+
+    @pytest.mark.parametrize("host", ["10.0.0.11:8000", "api.example.com"])
+    def test_a_scrape_needs_no_tls(self, share: Callable[..., Server], host: str) -> None:
+        response = requests.get(f"{share(**PRODUCTION).url}/metrics", headers={"Host": host}, allow_redirects=False, timeout=10)
+
+        assert response.status_code == 200
+        assert "database_up 1.0" in response.text
+
+    @pytest.mark.parametrize(
+        ("headers", "status"),
+        [
+            # An address that is scraped has to be allowed as any other host.
+            ({"Host": "10.0.0.12:8000"}, 400),
+            ({"Host": "10.0.0.11:8000", "X-Forwarded-For": "203.0.113.9"}, 404),
+        ],
+    )
+    def test_it_is_refused_as_with_tls(self, share: Callable[..., Server], headers: dict[str, str], status: int) -> None:
+        response = requests.get(f"{share(**PRODUCTION).url}/metrics", headers=headers, allow_redirects=False, timeout=10)
+
+        assert response.status_code == status
+
+    @pytest.mark.parametrize("path", ["/", "/metrics/", "/metrics/x", "/metricsx", "/x/metrics", "/api/v1/users"])
+    def test_everything_else_is_redirected(self, share: Callable[..., Server], path: str) -> None:
+        host = {"Host": "api.example.com"}
+        response = requests.get(f"{share(**PRODUCTION).url}{path}", headers=host, allow_redirects=False, timeout=10)
+
+        assert (response.status_code, response.headers["Location"]) == (301, f"https://api.example.com{path}")

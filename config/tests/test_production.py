@@ -91,7 +91,7 @@ def test_a_request_id_that_is_not_sane_is_replaced(running: Production, session:
     assert any(line.get("request_id") == response.headers["X-Request-ID"] for server in running.servers for line in server.lines())
 
 
-@pytest.mark.parametrize("path", ["/api/v1/users?page=2", "/admin/", "/"])
+@pytest.mark.parametrize("path", ["/api/v1/users?page=2", "/admin/", "/metrics", "/"])
 def test_http_is_redirected_to_https(running: Production, path: str) -> None:
     response = requests.post(f"{running.nginx.plain_url}{path}", allow_redirects=False, timeout=10)
 
