@@ -81,7 +81,9 @@ class TaskQuerySet(models.QuerySet["Task"]):
         if lengths is not None:
             empty = [name for name, length in lengths.items() if not length]
             lost = lost & ~Q(queue_name__in=self._complete(lengths)) | Q(queue_name__in=empty, sent_at__lt=now - RESEND_FROM_EMPTY_AFTER)
-        silent = Q(status=Status.RUNNING, lease_until__lt=now) & (Q(sent_at__lt=F("lease_until")) | Q(sent_at__lt=now - RESEND_AFTER))
+        # Who sent it may have died before that was noted.
+        unheard = Q(sent_at__isnull=True) | Q(sent_at__lt=F("lease_until")) | Q(sent_at__lt=now - RESEND_AFTER)
+        silent = Q(status=Status.RUNNING, lease_until__lt=now) & unheard
         return self.filter(Q(status=Status.QUEUED) & (unsent | lost) | silent)
 
     def _complete(self, lengths: Mapping[str, int]) -> list[str]:

@@ -170,8 +170,9 @@ class TestDue:
             {"created_at": timedelta(seconds=5)},
             {"created_at": timedelta(hours=1), "sent_at": RESEND_AFTER + timedelta(minutes=1)},
             {"status": Status.RUNNING, "sent_at": timedelta(minutes=2), "lease_until": timedelta(minutes=1)},
+            {"status": Status.RUNNING, "sent_at": None, "lease_until": timedelta(minutes=1)},
         ],
-        ids=["never sent", "lost by the broker", "held by a silent worker"],
+        ids=["never sent", "lost by the broker", "held by a silent worker", "held by a silent worker, sending not noted"],
     )
     def test_what_has_to_be_sent_is(self, fields: dict[str, Any]) -> None:
         task = make_task(**past(fields))
