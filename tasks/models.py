@@ -1,6 +1,6 @@
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -24,7 +24,15 @@ MAX_ERROR, MAX_TRACEBACK = 2_000, 20_000
 # For the first two nobody waits for the disk: should the database crash and forget them, the task is sent and claimed once more.
 NOTE_SENT = """
 UPDATE tasks_task SET sent_at = statement_timestamp()
-WHERE id = %s AND set_config('synchronous_commit', 'off', true) = 'off'
+WHERE id = %s AND attempt = %s AND set_config('synchronous_commit', 'off', true) = 'off'
+"""
+# Nobody waits for it, nor does it wait for anybody: a row that is locked is being claimed or cancelled.
+NOTE_ALL_SENT = """
+UPDATE tasks_task SET sent_at = statement_timestamp()
+WHERE id IN (
+    SELECT id FROM tasks_task JOIN unnest(%s::uuid[], %s::int[]) AS sent (id, attempt) USING (id, attempt)
+    FOR NO KEY UPDATE OF tasks_task SKIP LOCKED
+)
 """
 CLAIM = """
 UPDATE tasks_task
@@ -172,10 +180,18 @@ class Task(models.Model):
 
     def note_sent(self) -> None:
         """
-        Record that the broker has a message of this task.
+        Record that the broker has a message of this task, unless it has been claimed since.
         """
         with connection.cursor() as cursor:
-            cursor.execute(NOTE_SENT, [self.pk])
+            cursor.execute(NOTE_SENT, [self.pk, self.attempt])
+
+    @classmethod
+    def note_all_sent(cls, tasks: "Sequence[Task]") -> None:
+        """
+        Record that the broker has messages of these tasks, but for those that have been claimed since, or are just now.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(NOTE_ALL_SENT, [[task.pk for task in tasks], [task.attempt for task in tasks]])
 
     def finish(
         self, status: Status, *, result: Any = None, error: str | None = None, progress: int | None = None, traceback: str | None = None

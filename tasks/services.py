@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import cache, partial
+from itertools import takewhile
 from typing import Any
 
 import structlog
@@ -98,6 +99,13 @@ def send(task: Task) -> bool:
     """
     Send the task's message and return whether the broker took it. It tries once, for half a second, and not at all right after a failure.
     """
+    is_sent = _publish(task)
+    if is_sent:
+        task.note_sent()
+    return is_sent
+
+
+def _publish(task: Task) -> bool:
     if not settings.QUEUE_ENABLED or outage.is_paused:
         return False
     try:
@@ -106,7 +114,6 @@ def send(task: Task) -> bool:
         outage.begin(exc)
         return False
     outage.end()
-    task.note_sent()
     return True
 
 
@@ -124,12 +131,10 @@ def send_due() -> int:
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [SWEEP_LOCK])
             if not cursor.fetchone()[0]:
                 return 0
-        sent = 0
-        for task in Task.objects.due(lengths).order_by("created_at")[:1000]:
-            if not send(task):
-                break
-            sent += 1
-    return sent
+        sent = list(takewhile(_publish, Task.objects.due(lengths).order_by("created_at")[:1000]))
+        # Not before: a row that is noted stays locked to the end of the transaction, and whoever claims the task would wait for that.
+        Task.note_all_sent(sent)
+    return len(sent)
 
 
 def give_back(worker: str) -> int:
