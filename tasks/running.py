@@ -9,15 +9,17 @@ import re
 import socket
 import time
 import traceback
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import structlog
 from billiard import current_process
 from celery.exceptions import SoftTimeLimitExceeded
-from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, connection, transaction
 from django.utils import timezone
+from psycopg.pq import TransactionStatus
 
 from . import counters
 from .functions import Options, find_function
@@ -25,6 +27,8 @@ from .models import MAX_ERROR, MAX_LOSSES, MAX_TRACEBACK, Status, Task
 from .watch import TaskCancelled, Watch, watched
 
 logger = logging.getLogger(__name__)
+# How long to ask the database to end a statement.
+CANCEL_SECONDS = 2.0
 MAX_RESULT_BYTES = 10_000_000
 # What PostgreSQL's JSON does not hold, unless the backslash itself is escaped.
 NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
@@ -94,8 +98,11 @@ def _attempt(task: Task, call: Any, options: Options) -> Status | None:
     watch = Watch(task, options, may_stop_process=in_pool())
     try:
         with _transaction(options):
-            with watch, watched(watch):
-                result = call(*task.args, **task.kwargs)
+            try:
+                with watch, watched(watch):
+                    result = call(*task.args, **task.kwargs)
+            finally:
+                _end_statement()
             if not task.finish(Status.SUCCEEDED, result=_storable(result), progress=100, error=None, traceback=""):
                 raise _OvertakenError
     except (TaskCancelled, _OvertakenError):
@@ -109,6 +116,19 @@ def _attempt(task: Task, call: Any, options: Options) -> Status | None:
 
 def _transaction(options: Options) -> AbstractContextManager[Any]:
     return transaction.atomic() if options.atomic else nullcontext()
+
+
+def _end_statement() -> None:
+    """
+    Where the function was interrupted in the middle of a statement, end that in the database too and give its connection up.
+
+    Such a connection takes no other statement, so the record could not be written; a transaction that is open on it is rolled back.
+    """
+    raw = connection.connection
+    if raw is not None and raw.info.transaction_status == TransactionStatus.ACTIVE:
+        with suppress(psycopg.Error):
+            raw.cancel_safe(timeout=CANCEL_SECONDS)
+        connection.close()
 
 
 def _fail(task: Task, exc: BaseException, options: Options) -> Status | None:

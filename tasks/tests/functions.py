@@ -8,6 +8,7 @@ from typing import Any
 
 from celery.exceptions import SoftTimeLimitExceeded
 from django.contrib.admin.models import ADDITION, LogEntry
+from django.db import connection
 
 from ..functions import background_task
 from ..watch import check_cancelled, current_attempt, progress
@@ -79,6 +80,28 @@ def fail(text: str) -> None:
 @background_task(soft_time_limit=1, time_limit=60)
 def too_slow() -> None:
     time.sleep(60)
+
+
+def sleep_in_the_database(seconds: float) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(%s)", [seconds])
+
+
+@background_task(soft_time_limit=0.5, time_limit=60, atomic=False)
+def slow_statement(seconds: float) -> None:
+    sleep_in_the_database(seconds)
+
+
+@background_task(soft_time_limit=0.5, time_limit=60)
+def slow_statement_in_a_transaction(seconds: float) -> None:
+    sleep_in_the_database(seconds)
+
+
+@background_task(soft_time_limit=0.5, time_limit=60, atomic=False)
+def slow_statement_that_may_be_cut(seconds: float) -> str:
+    with contextlib.suppress(SoftTimeLimitExceeded):
+        sleep_in_the_database(seconds)
+    return "what there was"
 
 
 @background_task(soft_time_limit=1, time_limit=2)
