@@ -16,7 +16,7 @@ from common.admin import ReadOnlyAdmin
 
 from . import counters
 from .models import Status, Task
-from .services import retry
+from .services import cancel, retry
 
 
 @admin.register(Task)
@@ -59,7 +59,7 @@ class TaskAdmin(ReadOnlyAdmin):
     @admin.action(description="Cancel", permissions=["run"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Task]) -> None:
         with transaction.atomic():
-            cancelled = [task for task in queryset.order_by("pk") if task.cancel()]
+            cancelled = [task for task in queryset.order_by("pk") if cancel(task)]
             for task in cancelled:
                 self.log_change(request, task, "Cancelled.")
         self.message_user(request, f"{len(cancelled)} cancelled.")

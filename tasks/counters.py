@@ -1,8 +1,8 @@
 """
 Counters and gauges of the tasks at `/metrics`.
 
-How tasks ended and how long they took is added up in the broker's Redis by the workers, whose processes come and go. What waits is read
-from the records when it is asked for.
+How tasks ended and how long they took is added up in the broker's Redis by the workers, whose processes come and go, and by whoever cancels
+a task. What waits is read from the records when it is asked for.
 """
 
 import logging
@@ -34,19 +34,31 @@ for index = 1, #ARGV, 2 do redis.call('HINCRBYFLOAT', KEYS[1], ARGV[index], ARGV
 
 def count_end(task: Task, status: Status, seconds: float) -> None:
     """
-    Count a task that ended, how long its last attempt ran and how long it had waited for its first.
+    Count a task that ended, as `add_end()` does, where there is a broker; one that does not take it is logged.
+    """
+    if not settings.QUEUE_ENABLED:
+        return
+    try:
+        add_end(task, status, seconds)
+    except RedisError as exc:
+        logger.warning("End of task %s not counted: %s", task.pk.hex, exc)
+
+
+def add_end(task: Task, status: Status, seconds: float | None = None) -> None:
+    """
+    Count a task that ended, for how many seconds its last attempt ran, unless it has not run to its end, and how long it had waited for
+    its first; raises `RedisError` where the broker does not take it.
     """
     # Names that are in the code: whatever else is in a record must not make new series.
     function = task.function if task.function in FUNCTIONS else "unknown"
     queue = task.queue_name if task.queue_name in settings.TASK_QUEUES else "unknown"
-    steps: list[tuple[str, float]] = [(f"ended {function} {status}", 1), *_observed(f"run {function}", seconds)]
+    steps: list[tuple[str, float]] = [(f"ended {function} {status}", 1)]
+    if seconds is not None:
+        steps += _observed(f"run {function}", seconds)
     if task.attempt == 1 and task.started_at is not None:
         since = max(task.created_at, task.run_after or task.created_at)
         steps += _observed(f"wait {queue}", max(0.0, (task.started_at - since).total_seconds()))
-    try:
-        broker.connection().register_script(COUNT)([KEY], list(chain.from_iterable(steps)))
-    except RedisError as exc:
-        logger.warning("End of task %s not counted: %s", task.pk.hex, exc)
+    broker.connection().register_script(COUNT)([KEY], list(chain.from_iterable(steps)))
 
 
 def _observed(name: str, seconds: float) -> list[tuple[str, float]]:

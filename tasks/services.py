@@ -22,7 +22,7 @@ from common import broker
 from common.exceptions import Conflict
 from common.outages import Outage
 
-from . import messages
+from . import counters, messages
 from .functions import find_function
 from .models import Status, Task
 from .running import run
@@ -59,6 +59,28 @@ def retry(task: Task) -> Task:
     if not task.may_retry:
         raise NotRetried
     return _record(function=task.function, args=task.args, kwargs=task.kwargs, owner_id=task.owner_id, queue_name=task.queue_name)
+
+
+def cancel(task: Task) -> bool:
+    """
+    Cancel the task, running or not, and count that once it is committed; return `False` where it is finished.
+    """
+    is_cancelled = task.cancel()
+    if is_cancelled:
+        transaction.on_commit(partial(_count_cancelled, task), robust=True)
+    return is_cancelled
+
+
+def _count_cancelled(task: Task) -> None:
+    # Who cancels waits for the answer, and need not wait for a broker that is away.
+    if not settings.QUEUE_ENABLED or outage.is_paused:
+        return
+    try:
+        counters.add_end(task, Status.CANCELLED)
+    except RedisError as exc:
+        outage.begin(exc)
+    else:
+        outage.end()
 
 
 class NotRetried(Conflict):

@@ -14,7 +14,7 @@ from common.views import ViewSet, find
 from .idempotency import BadKey, IdempotentMixin, KeyNeedsUser, KeyReused
 from .models import Task
 from .serializers import MessageInputSerializer, TaskCreatedSerializer, TaskQuerySerializer, TaskSerializer
-from .services import NotRetried, enqueue, retry
+from .services import NotRetried, cancel, enqueue, retry
 from .tasks import sample_background_task
 from .throttles import TaskStartThrottle
 
@@ -126,7 +126,7 @@ class TaskViewSet(IdempotentMixin, ViewSet):
 
         One that runs is stopped: between two of its steps, or else with its process within seconds.
         """
-        if not self.get_object().cancel():
+        if not cancel(self.get_object()):
             raise AlreadyFinished
         return self.say("Task cancelled")
 

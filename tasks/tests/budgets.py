@@ -8,8 +8,8 @@ BUDGETS = [
     Budget("listTasks", "alice", "GET tasks", Cost(sql=1, cache=1)),
     Budget("listTasks", "alice", "GET tasks?items_per_page=1", Cost(sql=2, cache=1)),
     Budget("listTasks", "alice", "GET tasks?cursor=", Cost(sql=1, cache=1)),
-    Budget("cancelTask", ANONYMOUS, "DELETE tasks/task/{open_task}", Cost(sql=2)),
-    Budget("cancelTask", "alice", "DELETE tasks/task/{task}", Cost(sql=2, cache=1)),
+    Budget("cancelTask", ANONYMOUS, "DELETE tasks/task/{open_task}", Cost(sql=2, queue=1)),
+    Budget("cancelTask", "alice", "DELETE tasks/task/{task}", Cost(sql=2, cache=1, queue=1)),
     Budget("retryTask", ANONYMOUS, "POST tasks/task/{open_failed_task}/retry", Cost(sql=3, limits=1, queue=1)),
     Budget("retryTask", "alice", "POST tasks/task/{failed_task}/retry", Cost(sql=3, cache=1, limits=1, queue=1)),
 ]

@@ -2,26 +2,36 @@
 What Prometheus is shown about tasks.
 """
 
+import os
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
+from django.test import Client
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import DjangoAssertNumQueries, Settings
 from rest_framework.test import APIClient
 
 from common import broker
+from common.tests.proxies import proxied
+from common.tests.redis_commands import commands_by_service
 
-from .. import counters
+from .. import counters, services
+from ..functions import background_task
 from ..models import Status, Task
 from ..running import run
-from ..services import enqueue
+from ..services import cancel, enqueue
+from ..watch import progress
 from . import functions
 from .factories import make_task
 
 pytestmark = pytest.mark.django_db
+
+TASK = "/api/v1/tasks/task"
 
 
 @pytest.fixture(autouse=True)
@@ -103,3 +113,67 @@ def test_without_a_broker_the_rest_is_shown(sample: Callable[..., float | None],
 
     assert sample("tasks_queued", queue="default") == 0
     assert Task.objects.get().status == Status.SUCCEEDED
+
+
+@pytest.mark.django_db(transaction=True)
+class TestCancelled:
+    def test_who_cancels_a_task_counts_it_once(self, client: APIClient, sample: Callable[..., float | None]) -> None:
+        queued, running = make_task(), make_task(status=Status.RUNNING, attempt=1, started_at=timezone.now())
+
+        for task in (queued, running, running):
+            client.delete(f"{TASK}/{task.pk.hex}")
+
+        assert sample("tasks_ended_total", function="sample_background_task", status="cancelled") == 2
+        # It has not run to an end; it has waited for its beginning.
+        assert sample("task_run_seconds_count", function="sample_background_task") is None
+        assert sample("task_wait_seconds_count", queue="default") == 1
+
+    def test_the_worker_that_had_it_does_not_count_it_again(self, sample: Callable[..., float | None]) -> None:
+        @background_task(atomic=False)
+        def run_until_cancelled(marker: str) -> None:
+            assert cancel(Task.objects.get(args=[marker]))
+            for step in range(1000):
+                progress(step, 1000)
+                time.sleep(0.01)
+
+        ran(run_until_cancelled, "this one")
+
+        assert Task.objects.get().status == Status.CANCELLED
+        assert sample("tasks_ended_total", function="run_until_cancelled", status="cancelled") == 1
+
+    def test_the_admin_counts_each(self, browser: Client, sample: Callable[..., float | None]) -> None:
+        tasks = [make_task(), make_task(), make_task(status=Status.FAILED)]
+
+        browser.post("/admin/tasks/task/", {"action": "cancel", "_selected_action": [task.pk for task in tasks]})
+
+        assert sample("tasks_ended_total", function="sample_background_task", status="cancelled") == 2
+
+    def test_of_one_that_is_rolled_back_nothing_is_counted(self, sample: Callable[..., float | None]) -> None:
+        with transaction.atomic():
+            assert cancel(make_task())
+            transaction.set_rollback(True)
+
+        assert sample("tasks_ended_total", function="sample_background_task", status="cancelled") is None
+
+    def test_a_broker_that_hangs_holds_up_one_of_many(self, client: APIClient, settings: Settings) -> None:
+        tasks = [make_task() for _ in range(5)]
+        with proxied(os.environ["REDIS_QUEUE_URL"]) as proxy:
+            settings.CELERY_BROKER_URL = proxy.url
+            proxy.hold()
+            began = time.monotonic()
+            try:
+                answers = [client.delete(f"{TASK}/{task.pk.hex}").status_code for task in tasks]
+            finally:
+                services.outage.end()
+
+        assert answers == [200] * 5
+        assert time.monotonic() - began < 1.2
+
+
+def test_without_a_queue_nothing_is_counted(settings: Settings) -> None:
+    settings.QUEUE_ENABLED = False
+
+    with commands_by_service() as commands:
+        ran(functions.count_up, 1, 0)
+
+    assert commands["queue"] == []
