@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from common.tests.concurrency import backends
+from common.tests.concurrency import in_background
 from common.tests.servers import wait_until
 
 from ..models import Status, Task
@@ -20,21 +20,20 @@ SECONDS = 4
 LATE = "Time limit: stopped after 0.5 s."
 
 
-@pytest.fixture(autouse=True)
-def named_connection(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """
-    Have the connections of the test told from others'.
-    """
-    connection.close()
-    monkeypatch.setenv("PGAPPNAME", "interrupted")
-    yield
-    connection.close()
-
-
 def ran(function: Any, *args: Any) -> Task:
     task = enqueue(function, *args)
     run(str(task.pk))
     return Task.objects.get(pk=task.pk)
+
+
+def sleepers() -> list[int]:
+    """
+    Return the server's processes that sleep for a minute.
+    """
+    active = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND query LIKE %s"
+    with connection.cursor() as cursor:
+        cursor.execute(active, ["SELECT pg_sleep(60%"])
+        return [pid for (pid,) in cursor.fetchall()]
 
 
 @pytest.mark.parametrize("function", [functions.slow_statement, functions.slow_statement_in_a_transaction])
@@ -47,9 +46,13 @@ def test_a_statement_over_the_time_limit_fails_the_first_attempt(function: Any) 
 
 @pytest.mark.parametrize("function", [functions.slow_statement, functions.slow_statement_in_a_transaction])
 def test_the_statement_ends_in_the_database_too(function: Any) -> None:
-    ran(function, 60)
+    task = enqueue(function, 60)
 
-    wait_until(lambda: not backends("interrupted"), seconds=5, what="the statement to end")
+    with in_background(lambda: wait_until(sleepers, what="the statement to begin")) as seen:
+        run(str(task.pk))
+
+    assert seen.result()
+    wait_until(lambda: not sleepers(), seconds=5, what="the statement to end")
 
 
 def test_a_function_may_make_do_with_what_it_has() -> None:

@@ -94,6 +94,11 @@ class TestOneWorker:
         assert task.error == "Time limit: stopped after 1 s."
         assert "SoftTimeLimitExceeded" in task.traceback
 
+    def test_one_that_waits_for_the_database_is_too(self) -> None:
+        task = wait_for(enqueue(functions.slow_statement, 60), Status.FAILED, 5)
+
+        assert (task.error, task.attempt) == ("Time limit: stopped after 0.5 s.", 1)
+
     def test_one_that_goes_on_is_stopped_with_its_process(self) -> None:
         task = wait_for(enqueue(functions.much_too_slow), Status.FAILED)
         other = enqueue(functions.count_up, 1, 0)
