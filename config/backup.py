@@ -22,6 +22,8 @@ from .database import libpq_variables
 from .env import BASE_DIR, LOCAL_DIR, Environment, load
 from .run import start_embedded_servers
 
+COMPOSE_SETTINGS = BASE_DIR / "docker/.env"
+COMPOSE_COMMAND = "docker compose -f docker/compose.yaml run --rm backup"
 SUFFIX = ".dump"
 REPLACE = "--replace"
 # Nothing of what is restored counts on what it finds.
@@ -89,6 +91,18 @@ def restore(env: Environment, path: Path, *, replace: bool = False) -> None:
         failed = write.wait() or read.wait()
     if failed:
         raise BackupError(f"{path} was not restored; the database is as it was.")
+
+
+def require_meant_database(env: Environment) -> None:
+    """
+    Raise `BackupError` where the embedded database would be taken and that of docker/compose.yaml may be meant.
+    """
+    if "postgres" in env.embedded_services and "environment" not in env.model_fields_set and COMPOSE_SETTINGS.exists():
+        raise BackupError(
+            f"Two databases are here: local mode's embedded one, and that of docker/compose.yaml, since {COMPOSE_SETTINGS} exists.\n"
+            f"For that of Compose: {COMPOSE_COMMAND} (docs/deployment.md says how to restore).\n"
+            "For the embedded one: the same command as before with ENVIRONMENT=local in its environment."
+        )
 
 
 def require_whole(path: Path) -> None:
@@ -187,6 +201,7 @@ def main() -> None:
     arguments = parser.parse_args()
     os.umask(0o077)
     env = load()
+    require_meant_database(env)
     start_embedded_servers(env)
     if arguments.command == "backup":
         sys.stdout.write(f"{backup(env)}\n")

@@ -81,6 +81,17 @@ class Stage:
         """
         return dict(pair.split("=", 1) for text in self.all("ENV") for pair in text.split())
 
+    @property
+    def user(self) -> str:
+        return self.all("USER")[-1].partition(":")[0]
+
+    def folder(self, place: str) -> dict[str, str] | None:
+        """
+        Return owner, group and mode of a folder that is made with `install --directory`, and None for one that is not.
+        """
+        made = [text for text in self.all("RUN") if text.startswith("install --directory ") and text.endswith(f" {place}")]
+        return dict(re.findall(r"--(owner|group|mode)=(\S+)", made[-1])) if made else None
+
     def command(self, keyword: str) -> list[str]:
         found: list[str] = json.loads(self.all(keyword)[-1].rpartition("CMD ")[2])
         return found

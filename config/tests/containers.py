@@ -76,7 +76,7 @@ class Deployment:
             (self.venv / "bin" / script).chmod(0o755)
         (self.programs / "valkey-server").symlink_to(VALKEY)
         self.postgres = embedded.SERVERS["postgres"](TEST_DIR).programs()
-        for program in ("postgres", "pg_isready", "pg_dump", "pg_restore", "psql"):
+        for program in ("postgres", "pg_isready"):
             (self.programs / program).symlink_to(self.postgres / program)
         if client := shutil.which("valkey-cli") or shutil.which("redis-cli"):
             (self.programs / "valkey-cli").symlink_to(client)
@@ -151,24 +151,40 @@ class Deployment:
         image = compose.stages()["production"]
         return [*json.loads(image.all("ENTRYPOINT")[-1]), *(service.get("command") or image.command("CMD"))]
 
-    def here(self, text: str) -> str:
+    def here(self, name: str, text: str) -> str:
         """
-        Put this machine's folders in the place of a container's.
+        Put this machine's folders in the place of those that a service's container has.
         """
-        folders = {"/app": self.app, "/tmp": self.temporary, "/run/secrets": self.folder / "secrets"}  # noqa: S108 - a container's own
+        folders = self.volumes(name) | {"/app": self.app, "/tmp": self.temporary, "/run/secrets": self.folder / "secrets"}  # noqa: S108 - a container's own
         return re.sub(rf"(?<![\w./-])({'|'.join(folders)})(?![\w-])", lambda match: str(folders[match[1]]), text)
+
+    def volumes(self, name: str) -> dict[str, Path]:
+        """
+        Return the folder of each volume that a service of this project's image mounts, by its place in the container.
+
+        One that is new has the mode of the folder that the image has in this place, and is root's without one.
+        """
+        service = self.services[name]
+        mounted = service.get("volumes", []) if service["image"].startswith(compose.IMAGE) else []
+        found = {}
+        for source, place in (volume.split(":")[:2] for volume in mounted):
+            folder = found[place] = self.root / f"volume-{source}"
+            made = compose.stages()["production"].folder(place)
+            if not folder.exists():
+                folder.mkdir(int(made["mode"], 8) if made and made["owner"] == compose.stages()["production"].user else 0o555)
+        return found
 
     def start(self, name: str, command: list[str], log: Path, **variables: str) -> "subprocess.Popen[bytes]":
         """
         Start a command as a container of this service would have it; a variable that is "" is not set.
         """
         is_own = self.services[name]["image"].startswith(compose.IMAGE)
-        values = {key: self.here(value) for key, value in self.environment(name).items()}
+        values = {key: self.here(name, value) for key, value in self.environment(name).items()}
         if is_own:
             values |= {"PORT": str(self.ports["web"]), "WEB_CONCURRENCY": "2"}
             values |= {"POSTGRES_SERVER": "127.0.0.1", "POSTGRES_PORT": str(self.ports["postgres"])}
         environment = {key: value for key, value in (self.image_environment() | values | variables).items() if value or key == "ENV_FILE"}
-        command = [self.here(word) for word in command]
+        command = [self.here(name, word) for word in command]
         sandbox = [*AS_NOBODY, *SANDBOX] if name == "postgres" else SANDBOX
         if command[0] == "valkey-server":
             command = [*command, "--port", str(self.ports[name]), "--bind", "127.0.0.1"]

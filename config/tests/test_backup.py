@@ -4,6 +4,7 @@ Backing up and restoring, on databases of their own.
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from django.db import connection
 
 from accounts.tests.factories import make_session
 from common.tests.servers import child_environment
+from config import embedded
 from conftest import BASE_DIR, make_user
 from posts.tests.factories import make_post
 from tasks.tests.factories import make_task
@@ -186,6 +188,48 @@ class TestFiles:
 
         assert (failed.returncode, "pg_dump failed" in failed.stderr) == (1, True)
         assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+class TestBesideCompose:
+    """
+    A checkout with the settings of a Compose deployment in it.
+    """
+
+    @pytest.fixture
+    def checkout(self, tmp_path: Path) -> Iterator[Path]:
+        for package in ("common", "config"):
+            shutil.copytree(BASE_DIR / package, tmp_path / package, ignore=shutil.ignore_patterns("tests", "__pycache__"))
+        (tmp_path / "docker").mkdir()
+        (tmp_path / "docker/.env").write_text("ENVIRONMENT=production\n", encoding="utf-8")
+        yield tmp_path
+        embedded.stop(tmp_path / ".local", delete=True)
+
+    def run(self, checkout: Path, *command: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+        environment = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", **variables}
+        return subprocess.run(
+            [sys.executable, "-m", "config.backup", *command], cwd=checkout, env=environment, capture_output=True, text=True, check=False
+        )
+
+    @pytest.mark.parametrize("command", [["backup"], ["restore", "--replace"]])
+    def test_the_embedded_database_is_not_taken_for_that_of_compose(self, checkout: Path, command: list[str]) -> None:
+        refused = self.run(checkout, *command)
+
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert "docker compose -f docker/compose.yaml run --rm backup" in refused.stderr
+        assert "ENVIRONMENT=local" in refused.stderr
+        assert not (checkout / "backups").exists()
+        assert not (checkout / ".local").exists()
+
+    def test_the_embedded_database_is_backed_up_where_it_is_meant(self, checkout: Path) -> None:
+        done = self.run(checkout, "backup", ENVIRONMENT="local")
+
+        assert done.returncode == 0, done.stderr
+        assert Path(done.stdout.strip()).parent == checkout / "backups"
+
+    def test_a_database_that_is_named_is_meant(self, checkout: Path) -> None:
+        failed = self.run(checkout, "backup", DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing")
+
+        assert "pg_dump failed" in failed.stderr
 
 
 def test_no_command_line_shows_the_password(database: str, tmp_path: Path) -> None:

@@ -159,16 +159,28 @@ def test_a_redis_of_the_other_profile_is_not_waited_for() -> None:
     rules = DEPLOYED["web"]["depends_on"]
 
     assert {name for name, rule in rules.items() if rule.get("required") is False} == {
-        name for name in DEPLOYED if "profiles" in DEPLOYED[name]
+        name for name in DEPLOYED if "profiles" in DEPLOYED[name] and name != "backup"
     }
 
 
 def test_one_redis_answers_to_the_names_of_the_three() -> None:
     profiles = {name: service["profiles"] for name, service in DEPLOYED.items() if "profiles" in service}
 
+    assert profiles.pop("backup") == ["backup"]
     assert profiles.pop("redis") == ["one-redis"]
     assert set(profiles) == set(DEPLOYED["redis"]["networks"]["data"]["aliases"])
     assert all(profile == ["three-redis"] for profile in profiles.values())
+
+
+def test_a_backup_runs_on_demand_into_a_volume_that_the_image_lets_its_user_write() -> None:
+    backup, image = DEPLOYED["backup"], compose.stages()["production"]
+    ((volume, place),) = (text.split(":") for text in backup["volumes"])
+
+    assert (backup["profiles"], backup["restart"]) == (["backup"], "no")
+    assert volume in FILE["volumes"]
+    assert backup["environment"]["BACKUPS_DIR"] == place
+    assert image.folder(place) == {"owner": image.user, "group": image.user, "mode": "0700"}
+    assert backup["secrets"] == DEPLOYED["migrate"]["secrets"]
 
 
 def test_numbers_of_processes_come_from_variables() -> None:

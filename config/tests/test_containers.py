@@ -143,18 +143,32 @@ def test_the_application_owns_its_database_and_is_no_superuser(deployment: Deplo
         psycopg.connect(address, user="postgres", password=secret)
 
 
-def test_the_application_backs_its_database_up_and_restores_it(deployment: Deployment, web: str, tmp_path: Path) -> None:
+def test_the_application_backs_its_database_up_and_restores_it(deployment: Deployment, web: str) -> None:
     before = requests.get(f"{web}/api/v1/users", headers=HEADERS, timeout=10).json()
     command = ["python", "-m", "config.backup"]
 
-    made, path = deployment.run("worker", [*command, "backup"], BACKUPS_DIR=str(tmp_path))
+    made, path = deployment.run("backup")
     lost, _ = deployment.run("worker", ["python", "manage.py", "flush", "--no-input"])
-    restored, said = deployment.run("worker", [*command, "restore", "--replace"], BACKUPS_DIR=str(tmp_path))
+    restored, said = deployment.run("backup", [*command, "restore", "--replace"])
 
     assert (made, lost, restored) == (0, 0, 0), path + said
     assert said.endswith(f"{path.strip()} is restored.\n")
     assert before["total_count"] == 1
     assert requests.get(f"{web}/api/v1/users", headers=HEADERS, timeout=10).json() == before
+
+
+def test_backups_are_taken_out_of_their_volume_and_put_back(deployment: Deployment) -> None:
+    deployment.running("postgres")
+    _, path = deployment.run("backup")
+    name = Path(path.strip()).name
+    out, into = "tar -cC /app/backups . > /tmp/backups.tar", "tar -xC /app/backups < /tmp/backups.tar"
+
+    copied, _ = deployment.run("backup", ["/bin/sh", "-c", out])
+    removed, _ = deployment.run("backup", ["rm", f"/app/backups/{name}"])
+    returned, _ = deployment.run("backup", ["/bin/sh", "-c", into])
+
+    assert (copied, removed, returned) == (0, 0, 0)
+    assert deployment.run("backup", ["python", "-m", "config.backup", "restore", f"/app/backups/{name}", "--replace"])[0] == 0
 
 
 @pytest.mark.parametrize("name", REDIS)
@@ -235,7 +249,7 @@ def test_the_web_server_refuses_to_start_without_the_password_of_the_database(de
 
 
 def test_the_image_alone_is_in_production_and_says_what_it_lacks(deployment: Deployment) -> None:
-    command, environment = [deployment.here(word) for word in deployment.command("web")], deployment.image_environment()
+    command, environment = [deployment.here("web", word) for word in deployment.command("web")], deployment.image_environment()
 
     bare = subprocess.run(command, cwd=deployment.app, env=environment, capture_output=True, text=True, check=False)
 
