@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -88,6 +88,9 @@ def restore(env: Environment, path: Path, *, replace: bool = False) -> None:
             write.stdin.close()
         except BrokenPipeError:
             read.kill()
+            # What is still in the buffer is written once more on closing, and leaving the block would do that.
+            with suppress(BrokenPipeError):
+                write.stdin.close()
         failed = write.wait() or read.wait()
     if failed:
         raise BackupError(f"{path} was not restored; the database is as it was.")

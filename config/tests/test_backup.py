@@ -26,6 +26,17 @@ from tiers.tests.factories import make_rate_limit
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
+# Every second psql is sent away, so that it ends before it has read anything. The tables keep pg_restore from writing before that.
+TURN_AWAY = """
+    DO $$ BEGIN FOR number IN 1..1000 LOOP EXECUTE format('CREATE TABLE many_%s (id int)', number); END LOOP; END $$;
+    CREATE SEQUENCE logins;
+    CREATE FUNCTION turn_away() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF current_setting('application_name') = 'psql' AND nextval('public.logins') % 2 = 0 THEN RAISE 'not you'; END IF;
+    END $$;
+    CREATE EVENT TRIGGER turn_away ON login EXECUTE FUNCTION turn_away();
+    ALTER EVENT TRIGGER turn_away ENABLE ALWAYS;
+"""
+
 
 @pytest.fixture
 def database(transactional_db: None) -> Iterator[str]:
@@ -154,6 +165,17 @@ class TestDamage:
 
         assert refused.returncode == 1
         assert contents(database) == before
+
+    def test_a_database_that_turns_the_writer_away_is_told_in_one_sentence(self, database: str, tmp_path: Path) -> None:
+        with psycopg.connect(database, autocommit=True) as server:
+            server.execute(TURN_AWAY)
+        path = backed_up(database, tmp_path)
+
+        for _ in range(5):
+            refused = run("restore", str(path), "--replace", database=database, folder=tmp_path)
+
+            assert (refused.returncode, "Traceback" in refused.stderr) == (1, False), refused.stderr
+            assert refused.stderr.endswith(f"{path} was not restored; the database is as it was.\n")
 
     def test_where_there_is_none_it_says_so(self, database: str, tmp_path: Path) -> None:
         refused = run("restore", database=database, folder=tmp_path)
