@@ -120,6 +120,33 @@ def test_nginx_is_given_what_its_configuration_reads() -> None:
     assert "/etc/nginx/tls/privkey.pem" in read
 
 
+def test_nginx_sees_each_file_that_an_upgrade_replaces() -> None:
+    volumes = [volume.split(":") for volume in DEPLOYED["nginx"]["volumes"]]
+
+    # A file that is mounted by itself stays what it was when the container started.
+    assert [source for source, *_ in volumes if not (compose.DOCKER / source).is_dir() and "/secrets/" not in source] == []
+
+
+def test_the_image_of_nginx_sources_the_settings_before_it_fills_in_the_templates(tmp_path: Path) -> None:
+    # As its entry point lists what it runs, with the scripts that the image brings.
+    (place,) = [place for source, place, _ in (volume.split(":") for volume in DEPLOYED["nginx"]["volumes"]) if source == "../nginx"]
+    folder = tmp_path / "docker-entrypoint.d"
+    folder.mkdir()
+    brought = ("10-listen-on-ipv6-by-default.sh", "15-local-resolvers.envsh", "20-envsubst-on-templates.sh", "30-tune-worker-processes.sh")
+    for name in brought:
+        (folder / name).touch()
+    (tmp_path / place.removeprefix("/")).symlink_to(NGINX)
+
+    listing = subprocess.run(
+        ["/bin/sh", "-c", f"find '{folder}/' -follow -type f -print | sort -V"], capture_output=True, text=True, check=True
+    )
+
+    run = [Path(line).name for line in listing.stdout.split() if Path(line).suffix in (".sh", ".envsh")]
+    assert set(run) == {*brought, "15-settings.envsh"}
+    assert run.index("15-settings.envsh") < run.index("20-envsubst-on-templates.sh")
+    assert (NGINX / "15-settings.envsh").stat().st_mode & 0o111
+
+
 def test_ports_for_development_are_on_the_loopback_address() -> None:
     ports = [port for service in DEVELOPED.values() for port in service.get("ports", [])]
 
