@@ -14,6 +14,7 @@ import pytest
 import requests
 from django.contrib.admin.models import LogEntry
 
+from common.broker import hazards
 from common.tests.servers import Server, wait_until
 
 from ..models import Status, Task
@@ -128,6 +129,45 @@ def test_a_broker_that_is_away_costs_less_than_a_second(serve: ServeAPI, alice: 
             caller.start_one(f"while it is away {number}")
 
         assert caller.slowest < 1
+
+
+@pytest.mark.parametrize(
+    ("policy", "is_named"), [("allkeys-lru", True), ("allkeys-lfu", True), ("allkeys-random", True), ("noeviction", False)]
+)
+def test_a_policy_that_takes_any_key_is_a_hazard(settings: Any, policy: str, is_named: bool) -> None:
+    with own_broker("--maxmemory", "100mb") as broker:
+        settings.CELERY_BROKER_URL = broker.url
+        broker.client.config_set("maxmemory-policy", policy)
+
+        assert [policy in sentence for sentence in hazards()] == [True] * is_named
+
+
+@pytest.mark.parametrize("policy", ["volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl"])
+def test_a_policy_that_takes_keys_with_an_expiry_is_none(settings: Any, policy: str) -> None:
+    with own_broker("--maxmemory", "100mb") as broker:
+        settings.CELERY_BROKER_URL = broker.url
+        broker.client.config_set("maxmemory-policy", policy)
+
+        assert hazards() == []
+
+
+def test_no_key_that_a_task_needs_expires(serve: ServeAPI, start_worker: StartWorker, alice: Any) -> None:
+    with own_broker() as broker:
+        caller = Caller(serve(REDIS_QUEUE_URL=broker.url, **UNLIMITED), alice)
+        start_worker(options=[*INCLUDE, "--concurrency", "1"], REDIS_QUEUE_URL=broker.url, beat=True)
+        for number in range(4):
+            caller.start_one(f"waiting {number}", 4)
+        wait_until(lambda: Status.RUNNING in caller.statuses(), seconds=30, what="a task to run")
+        expiring: set[str] = set()
+        lasting: set[str] = set()
+        for _ in range(100):
+            for key in broker.client.scan_iter():
+                (expiring if broker.client.ttl(key) >= 0 else lasting).add(key.decode())
+            time.sleep(0.05)
+
+        # Proofs that a worker consumes, and who may look for messages of workers that died.
+        assert {key for key in expiring if not key.startswith("proof") and key != "unacked_mutex"} == set()
+        assert {"default\x06\x163", "unacked", "unacked_index", "_kombu.binding.default", "consumers:default"} <= lasting
 
 
 def test_a_broker_that_may_drop_messages_is_named(serve: ServeAPI, start_worker: StartWorker) -> None:
