@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
+from config.capacity import MEBIBYTE, worker_count
+from config.database import connections_needed
+from config.env import Environment
 from conftest import BASE_DIR
 
 from . import compose
@@ -26,6 +29,15 @@ ALL = [
 OWN = {name for name, service in DEPLOYED.items() if service["image"].startswith(compose.IMAGE)}
 NGINX = BASE_DIR / "nginx"
 FILE: dict[str, Any] = yaml.safe_load((compose.DOCKER / compose.DEPLOYMENT).read_text(encoding="utf-8"))
+
+
+# PostgreSQL's default, and what was measured for a connection that has read every table: 2.3 MiB, and its part of the page tables.
+SUPERUSER_RESERVED, CONNECTION_MEBIBYTES = 3, 3
+
+
+def mebibytes(size: str) -> int:
+    number, unit = re.fullmatch(r"(\d+)([mg])b?", size.lower()).groups()  # type: ignore[union-attr]
+    return int(number) * (1024 if unit == "g" else 1)
 
 
 def networks(name: str) -> set[str]:
@@ -217,6 +229,19 @@ def test_numbers_of_processes_come_from_variables() -> None:
     assert services["web"]["deploy"]["replicas"] == "5"
     assert services["web"]["environment"]["WEB_SERVERS"] == "5"
     assert "--concurrency=7" in services["worker"]["command"]
+
+
+def test_the_database_gives_the_connections_of_an_upgrade_and_has_the_memory_for_them(tmp_path: Path) -> None:
+    web, postgres = DEPLOYED["web"], DEPLOYED["postgres"]
+    given = {name: value for name, _, value in (word.partition("=") for word in postgres["command"])}
+    # New web servers beside the old ones, on a machine whose CPUs are more than their memory feeds.
+    environment = Environment(web_servers=2 * int(web["deploy"]["replicas"]), _env_file=None)
+    processes = worker_count(tmp_path, cpus=64, memory=mebibytes(web["mem_limit"]) * MEBIBYTE)
+    needed = connections_needed(environment, web_processes=processes)
+
+    assert needed["web"] == 480
+    assert sum(needed.values()) <= int(given["max_connections"]) - SUPERUSER_RESERVED
+    assert mebibytes(given["shared_buffers"]) + int(given["max_connections"]) * CONNECTION_MEBIBYTES <= mebibytes(postgres["mem_limit"])
 
 
 def test_a_start_without_make_env_is_refused() -> None:

@@ -127,7 +127,7 @@ def test_the_database_asks_for_the_password_and_sorts_as_local_mode_does(deploym
             "SELECT datlocprovider, datlocale, current_setting('max_connections') FROM pg_database WHERE datname = 'app'"
         )
 
-        assert row.fetchone() == ("b", "C.UTF-8", "200")
+        assert row.fetchone() == ("b", "C.UTF-8", "500")
 
 
 def test_the_application_owns_its_database_and_is_no_superuser(deployment: Deployment) -> None:
