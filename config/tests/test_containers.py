@@ -62,6 +62,8 @@ def test_what_runs_once_prepares_an_empty_database(deployment: Deployment) -> No
 
 
 def test_what_runs_once_may_run_again(deployment: Deployment) -> None:
+    deployment.running(*SERVERS)
+
     outputs = [deployment.run(name) for name in ONCE]
 
     assert [status for status, _ in outputs] == [0, 0, 0]
