@@ -37,7 +37,8 @@ WHERE id IN (
 CLAIM = """
 UPDATE tasks_task
 SET status = 'running', attempt = attempt + 1, losses = losses + (status = 'running')::int, progress = 0, worker = %s,
-    started_at = statement_timestamp(), lease_until = statement_timestamp() + %s::interval
+    started_at = statement_timestamp(), lease_until = statement_timestamp() + %s::interval,
+    sent_at = COALESCE(sent_at, statement_timestamp())
 WHERE id = %s AND set_config('synchronous_commit', 'off', true) = 'off' AND (
     status = 'queued' AND (run_after IS NULL OR run_after <= statement_timestamp())
     OR status = 'running' AND lease_until < statement_timestamp()

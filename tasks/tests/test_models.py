@@ -42,6 +42,14 @@ class TestClaim:
         assert task.started_at is not None
         assert task.lease_until == task.started_at + LEASE
 
+    def test_a_claim_tells_that_a_message_was_sent(self) -> None:
+        task = make_task()
+        mine = claimed(task)
+        # Later than the claim, as where the worker was faster.
+        task.note_sent()
+
+        assert mine.sent_at == mine.started_at == Task.objects.get().sent_at
+
     def test_a_running_task_is_not_taken_from_its_worker(self) -> None:
         task = make_task()
         claimed(task)
