@@ -34,10 +34,8 @@ for index = 1, #ARGV, 2 do redis.call('HINCRBYFLOAT', KEYS[1], ARGV[index], ARGV
 
 def count_end(task: Task, status: Status, seconds: float) -> None:
     """
-    Count a task that ended, as `add_end()` does, where there is a broker; one that does not take it is logged.
+    Count a task that ended, as `add_end()` does; a broker that does not take it is logged.
     """
-    if not settings.QUEUE_ENABLED:
-        return
     try:
         add_end(task, status, seconds)
     except RedisError as exc:
@@ -47,8 +45,10 @@ def count_end(task: Task, status: Status, seconds: float) -> None:
 def add_end(task: Task, status: Status, seconds: float | None = None) -> None:
     """
     Count a task that ended, for how many seconds its last attempt ran, unless it has not run to its end, and how long it had waited for
-    its first; raises `RedisError` where the broker does not take it.
+    its first; raises `RedisError` where the broker does not take it, and does nothing where there is none.
     """
+    if not settings.QUEUE_ENABLED:
+        return
     # Names that are in the code: whatever else is in a record must not make new series.
     function = task.function if task.function in FUNCTIONS else "unknown"
     queue = task.queue_name if task.queue_name in settings.TASK_QUEUES else "unknown"

@@ -73,7 +73,7 @@ def cancel(task: Task) -> bool:
 
 def _count_cancelled(task: Task) -> None:
     # Who cancels waits for the answer, and need not wait for a broker that is away.
-    if not settings.QUEUE_ENABLED or outage.is_paused:
+    if outage.is_paused:
         return
     try:
         counters.add_end(task, Status.CANCELLED)
