@@ -28,6 +28,8 @@ CONNECTIONS = """
     SELECT coalesce(state, 'starting'), count(*), current_setting('max_connections')::int
     FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend' GROUP BY 1
 """
+# Each is shown when nobody is in it, too: a series that comes and goes cannot be compared with what it was.
+STATES = ("active", "idle", "idle in transaction", "idle in transaction (aborted)", "starting", "other")
 
 
 class MetricsMiddleware:
@@ -95,10 +97,13 @@ class DatabaseCollector:
         except DatabaseError:
             rows = []
         up.add_metric([], bool(rows))
-        for state, number, highest in rows:
-            open_.add_metric([state], number)
-            limit.samples.clear()
-            limit.add_metric([], highest)
+        if rows:
+            numbers = dict.fromkeys(STATES, 0)
+            for state, number, _ in rows:
+                numbers[state if state in numbers else "other"] += number
+            for state, number in numbers.items():
+                open_.add_metric([state], number)
+            limit.add_metric([], rows[0][2])
         yield from (up, open_, limit)
 
 

@@ -114,6 +114,8 @@ def test_connections_of_the_database_are_shown(serve: Callable[..., Server]) -> 
     assert shown["database_up"] == 1
     assert shown['database_connections{state="active"}'] >= 1
     assert shown["database_connections_limit"] >= shown['database_connections{state="active"}']
+    # Of every state there is a number, whoever is in it just then.
+    assert 'database_connections{state="idle in transaction (aborted)"}' in shown
 
 
 def test_without_the_database_the_rest_is_still_shown(serve: Callable[..., Server]) -> None:
