@@ -91,9 +91,10 @@ audit: $(VENV)/installed  ## Say whether a library in use has a known security f
 coverage: $(VENV)/installed  ## Run the tests and show which statements and branches they reach
 	@exec $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered $(ARGS)
 
-lock: $(VENV)/installed  ## Compile pyproject.toml into both requirements files (ARGS="--upgrade" takes newer versions)
+lock: $(VENV)/installed  ## Compile pyproject.toml into the requirements files (ARGS="--upgrade" takes newer versions)
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes $(ARGS) --output-file requirements.txt pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes $(ARGS) --group dev --constraints requirements.txt --output-file requirements-dev.txt pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes $(ARGS) --group postgresql --constraints requirements-dev.txt --output-file requirements-postgresql.txt
 
 docs: $(VENV)/installed  ## Write docs/configuration.md and .env.example anew from config/env.py
 	@$(BIN)/python -m config.env_docs

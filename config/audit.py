@@ -1,5 +1,5 @@
 """
-`make audit`: fail if a version in `requirements.txt` has a known security fault, and say so if nobody could be asked.
+`make audit`: fail if a version that an image holds has a known security fault, and say so if nobody could be asked.
 
 An index that is away does not hold up a change: only what is known does.
 """
@@ -7,18 +7,17 @@ An index that is away does not hold up a change: only what is known does.
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 from .env import BASE_DIR
 
-REQUIREMENTS = BASE_DIR / "requirements.txt"
+REQUIREMENTS = (str(BASE_DIR / "requirements.txt"), str(BASE_DIR / "requirements-postgresql.txt"))
 
 
 def main(arguments: list[str]) -> int:
-    requirements = Path(arguments[0]) if arguments else REQUIREMENTS
+    files = [word for path in arguments or REQUIREMENTS for word in ("--requirement", path)]
     command = [sys.executable, "-m", "pip_audit", "--require-hashes", "--disable-pip", "--progress-spinner", "off", "--format", "json"]
-    done = subprocess.run([*command, "--requirement", str(requirements)], capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, *files], capture_output=True, text=True, check=False)
     try:
         dependencies = json.loads(done.stdout)["dependencies"]
     except ValueError:

