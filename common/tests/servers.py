@@ -48,16 +48,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until(condition: Callable[[], Any], *, seconds: float = 20, what: str = "the condition") -> Any:
+def wait_until(condition: Callable[[], Any], *, seconds: float = 20, what: str | Callable[[], str] = "the condition") -> Any:
     """
-    Poll until the condition is true and return what it returned; fail after `seconds`.
+    Poll until the condition is true and return what it returned; fail after `seconds` with `what`, which is called then if it can be.
     """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if result := condition():
             return result
         time.sleep(0.05)
-    pytest.fail(f"Waited {seconds} s for {what}.")
+    pytest.fail(f"Waited {seconds} s for {what() if callable(what) else what}.")
 
 
 def answers(port: int) -> bool:
@@ -110,5 +110,5 @@ def served(folder: Path, **variables: str) -> Iterator[Server]:
     log = folder / f"web-{port}.log"
     command = [sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.conf.py", "--bind", f"127.0.0.1:{port}", "config.wsgi"]
     with started(command, log, **variables) as process:
-        wait_until(lambda: serves(port), what="gunicorn")
+        wait_until(lambda: serves(port), seconds=60, what=lambda: f"gunicorn: {log.read_text()[-2000:]}")
         yield Server(f"http://127.0.0.1:{port}", process, log)

@@ -176,15 +176,19 @@ class WebServer:
         return self.process
 
     def wait_until_ready(self) -> None:
-        headers = {"Host": "localhost"}
+        told = ""
 
         def ready() -> bool:
+            nonlocal told
             try:
-                return requests.get(f"http://{self.address}/health/ready", headers=headers, timeout=5).ok
-            except requests.RequestException:
+                answer = requests.get(f"http://{self.address}/health/ready", headers={"Host": "localhost"}, timeout=5)
+            except requests.RequestException as exc:
+                told = str(exc)
                 return False
+            told = f"{answer.status_code} {answer.text}"
+            return answer.ok
 
-        wait_until(ready, seconds=60, what=f"gunicorn: {self.log.read_text(encoding='utf-8')[-2000:]}")
+        wait_until(ready, seconds=60, what=lambda: f"gunicorn, which says {told}: {self.log.read_text(encoding='utf-8')[-2000:]}")
 
     def restart(self) -> None:
         self.begin()
