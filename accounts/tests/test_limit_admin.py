@@ -13,7 +13,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from rest_framework.test import APIClient
 
 from accounts.models import User
-from common.tests.servers import free_port
+from common.tests.ports import free_port
 from conftest import PASSWORD, make_user
 from tiers.models import Tier
 from tiers.tests.factories import make_rate_limit

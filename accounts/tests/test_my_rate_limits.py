@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 
 from common.tests.answers import said
 from common.tests.openapi import description
-from common.tests.servers import free_port
+from common.tests.ports import free_port
 from conftest import make_user
 from tiers.models import RateLimit, Tier
 from tiers.tests.factories import make_rate_limit

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from common.tests.servers import answers, free_port, wait_until
+from common.tests.ports import free_port
+from common.tests.servers import answers, wait_until
 
 CONFIGURATION = """
 {user}

@@ -18,7 +18,8 @@ from redis import Redis
 from redis.connection import parse_url
 from redis.exceptions import RedisError
 
-from common.tests.servers import free_port, started, wait_until
+from common.tests.ports import free_port
+from common.tests.servers import started, wait_until
 
 SERVICES = {"cache": "REDIS_CACHE_URL", "rate_limit": "REDIS_RATE_LIMIT_URL", "queue": "REDIS_QUEUE_URL"}
 ALIASES = {"default": "cache", "throttle": "rate_limit"}

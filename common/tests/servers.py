@@ -18,6 +18,8 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
+from .ports import free_port
+
 
 class Server:
     """
@@ -40,12 +42,6 @@ def child_environment(**variables: str) -> dict[str, str]:
     parts = urlsplit(database_url)
     test_url = urlunsplit(parts._replace(path=f"/{settings['NAME']}"))
     return {**os.environ, "DATABASE_URL": test_url, "PYTHONUNBUFFERED": "1", **variables}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until(condition: Callable[[], Any], *, seconds: float = 20, what: str | Callable[[], str] = "the condition") -> Any:

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 
 from common.cache import Entry
 from common.models import PendingInvalidation
-from common.tests.servers import free_port
+from common.tests.ports import free_port
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

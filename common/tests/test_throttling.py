@@ -14,7 +14,8 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from common.local_counter import LocalCounter
-from common.tests.servers import free_port, wait_until
+from common.tests.ports import free_port
+from common.tests.servers import wait_until
 from common.throttling import Usage, count
 
 LOGIN = "/api/v1/login"

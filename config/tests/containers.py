@@ -17,7 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from common.tests.servers import free_port, wait_until
+from common.tests.ports import free_port
+from common.tests.servers import wait_until
 from config import embedded
 from conftest import BASE_DIR
 

@@ -5,7 +5,6 @@ The environment of the suite: nothing of the developer's is read, neither `.env`
 database goes through a PgBouncer in transaction mode.
 """
 
-import fcntl
 import os
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
+from common.tests.ports import take_first
 from config import embedded
 from config.env import Environment
 
@@ -50,15 +50,10 @@ def _take_slot() -> int:
     """
     TEST_DIR.mkdir(parents=True, exist_ok=True)
     # A server of the suite's own has 48 Redis databases, another one usually 16.
-    for slot in range(5 if os.environ.get("TEST_REDIS_URL") else 16):
-        lock = os.open(TEST_DIR / f"slot-{slot}.lock", os.O_RDWR | os.O_CREAT)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            continue
-        return slot
-    pytest.exit("Too many runs of the suite are under way already.", 2)
+    slot = take_first(TEST_DIR / f"slot-{number}.lock" for number in range(5 if os.environ.get("TEST_REDIS_URL") else 16))
+    if slot is None:
+        pytest.exit("Too many runs of the suite are under way already.", 2)
+    return slot
 
 
 def _redis_database(url: str, number: int) -> str:

@@ -14,7 +14,8 @@ import pytest
 from django.db import connection
 from psycopg.conninfo import conninfo_to_dict
 
-from common.tests.servers import answers, child_environment, free_port, started, wait_until
+from common.tests.ports import free_port
+from common.tests.servers import answers, child_environment, started, wait_until
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
 # Fewer connections than threads ask at once, so that they do change hands.

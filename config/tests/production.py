@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 import requests
 
-from common.tests.servers import answers, child_environment, free_port, started, wait_until
+from common.tests.ports import free_port
+from common.tests.servers import answers, child_environment, started, wait_until
 from conftest import BASE_DIR
 
 from .environment import TEST_DIR

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from common.tests.servers import child_environment, free_port, started, wait_until
+from common.tests.ports import free_port
+from common.tests.servers import child_environment, started, wait_until
 from conftest import BASE_DIR
 
 from . import compose

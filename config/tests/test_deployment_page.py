@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from common.tests.servers import child_environment, free_port, serves, started, wait_until
+from common.tests.ports import free_port
+from common.tests.servers import child_environment, serves, started, wait_until
 from conftest import BASE_DIR
 
 from .environment import TEST_DIR

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import requests
 
-from common.tests.servers import free_port, wait_until
+from common.tests.ports import free_port
+from common.tests.servers import wait_until
 
 from .production import Nginx, Production, needs_nginx, production, proxied
 

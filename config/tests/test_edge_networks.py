@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from common.tests.servers import answers, free_port, started, wait_until
+from common.tests.ports import free_port
+from common.tests.servers import answers, started, wait_until
 
 from .production import Nginx, Production, needs_nginx, production, proxied
 

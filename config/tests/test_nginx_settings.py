@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from common.tests.servers import free_port
+from common.tests.ports import free_port
 from conftest import BASE_DIR
 
 from . import compose

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from common.tests.servers import answers, free_port, wait_until
+from common.tests.ports import free_port
+from common.tests.servers import answers, wait_until
 from config import embedded
 from conftest import BASE_DIR
 

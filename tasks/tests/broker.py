@@ -13,7 +13,8 @@ from pathlib import Path
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from common.tests.servers import free_port, wait_until
+from common.tests.ports import free_port
+from common.tests.servers import wait_until
 
 
 def _program() -> str:
