@@ -14,6 +14,7 @@ from typing import Any
 
 import django
 import pytest
+from celery import current_app
 
 from config.tests.environment import prepare_environment
 
@@ -30,11 +31,13 @@ from django.core.cache import caches
 from django.test import Client, TransactionTestCase
 from rest_framework.test import APIClient
 
-from common import cache_redis, throttling
+from accounts import guessing
+from common import cache_redis, replay, throttling
 from common.tests.proxies import Proxy, proxied
 from common.tests.rows import remove_rows
 from common.tests.servers import Server, served, started, wait_until
 from config.tests.pgbouncer import in_between
+from tasks import services
 from tiers.models import Tier
 
 User = get_user_model()
@@ -80,10 +83,15 @@ def django_db_setup(django_db_setup: None, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(autouse=True)
 def clean_redis() -> None:
-    for outage in (cache_redis.outage, cache_redis.refusals, throttling.outage):
+    for outage in (cache_redis.outage, cache_redis.refusals, throttling.outage, services.outage):
         outage.end()
+    # One that goes on replaying for the last test would take this one's rows.
+    while (thread := replay._replayer.thread) and thread.is_alive():
+        thread.join()
     for alias in ("default", "throttle"):
         caches[alias].clear()
+    for counted in (throttling._local.windows, guessing._local.names):
+        counted.clear()
 
 
 # Thousands of users share this password, and each hash takes tens of milliseconds.
@@ -220,7 +228,10 @@ def share(transactional_db: None, _shared_servers: Callable[..., Server]) -> Cal
 def start_worker(transactional_db: None, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """
     Start a Celery worker, with `beat=True` one that also runs the schedule; `options` go to its command line.
+
+    It finds nothing of what other tests have sent.
     """
+    current_app.control.purge()
     with ExitStack() as stack:
 
         def start(*, beat: bool = False, options: Sequence[str] = (), **variables: str) -> Any:

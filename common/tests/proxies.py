@@ -11,6 +11,8 @@ from typing import Any
 
 from redis.connection import parse_url
 
+from .ports import free_port
+
 
 class Proxy:
     """
@@ -32,7 +34,7 @@ class Proxy:
         self.stranded: list[threading.Event] = []
         self._sockets: set[socket.socket] = set()
         self._listener: socket.socket | None = None
-        self.port = 0
+        self.port = free_port()
         self.mend()
 
     @property
@@ -49,10 +51,9 @@ class Proxy:
 
     def mend(self) -> None:
         """
-        Take connections, on the port that was taken first.
+        Take connections.
         """
         self._listener = socket.create_server(("127.0.0.1", self.port))
-        self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def hold(self) -> None:

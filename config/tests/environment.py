@@ -16,6 +16,8 @@ from common.tests.ports import take_first
 from config import embedded
 from config.env import Environment
 
+# Seconds: a machine that stalls is not a Redis that is away.
+PATIENCE = 10
 TEST_DIR = Path(__file__).resolve().parents[2] / ".local" / "test"
 
 
@@ -28,8 +30,7 @@ def prepare_environment() -> None:
     os.environ["ENV_FILE"] = ""
     os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
     os.environ["SECRET_KEY"] = "the-suite-has-a-key-of-its-own-that-is-0123456789-long-enough"
-    # A machine that is busy with the suite is not a Redis that is away.
-    os.environ["CACHE_TIMEOUT_MS"] = "1000"
+    os.environ["CACHE_TIMEOUT_MS"] = f"{PATIENCE * 1000}"
     if os.environ.get("TEST_PGBOUNCER"):
         os.environ["DATABASE_TRANSACTION_POOLING"] = "true"
     slot = _take_slot()
@@ -42,6 +43,11 @@ def prepare_environment() -> None:
     os.environ["DATABASE_URL"] = urlunsplit(urlsplit(database_url)._replace(path=f"/{urlsplit(database_url).path[1:]}_{slot}"))
     for number, service in enumerate(("CACHE", "RATE_LIMIT", "QUEUE")):
         os.environ[f"REDIS_{service}_URL"] = _redis_database(redis_url, slot * 3 + number)
+    # Its timeout is no setting. What a URL says comes first.
+    limits = os.environ["REDIS_RATE_LIMIT_URL"]
+    os.environ["REDIS_RATE_LIMIT_URL"] = (
+        f"{limits}{'&' if '?' in limits else '?'}socket_timeout={PATIENCE}&socket_connect_timeout={PATIENCE}"
+    )
 
 
 def _take_slot() -> int:
