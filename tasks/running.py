@@ -102,7 +102,7 @@ def _attempt(task: Task, call: Any, options: Options) -> Status | None:
                 with watch, watched(watch):
                     result = call(*task.args, **task.kwargs)
             finally:
-                _end_statement()
+                _leave_connection_usable()
             if not task.finish(Status.SUCCEEDED, result=_storable(result), progress=100, error=None, traceback=""):
                 raise _OvertakenError
     except (TaskCancelled, _OvertakenError):
@@ -118,17 +118,20 @@ def _transaction(options: Options) -> AbstractContextManager[Any]:
     return transaction.atomic() if options.atomic else nullcontext()
 
 
-def _end_statement() -> None:
+def _leave_connection_usable() -> None:
     """
-    Where the function was interrupted in the middle of a statement, end that in the database too and give its connection up.
+    Give up a connection that takes no other statement, so that the record is written on a new one.
 
-    Such a connection takes no other statement, so the record could not be written; a transaction that is open on it is rolled back.
+    The function was interrupted in the middle of a statement, which is ended in the database too, or it lost the connection. A transaction
+    that was open on it is rolled back.
     """
     raw = connection.connection
-    if raw is not None and raw.info.transaction_status == TransactionStatus.ACTIVE:
+    if raw is None or (state := raw.info.transaction_status) not in (TransactionStatus.ACTIVE, TransactionStatus.UNKNOWN):
+        return
+    if state == TransactionStatus.ACTIVE:
         with suppress(psycopg.Error):
             raw.cancel_safe(timeout=CANCEL_SECONDS)
-        connection.close()
+    connection.close()
 
 
 def _fail(task: Task, exc: BaseException, options: Options) -> Status | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from celery.exceptions import SoftTimeLimitExceeded
 from django.contrib.admin.models import ADDITION, LogEntry
-from django.db import connection
+from django.db import OperationalError, connection
 
 from ..functions import background_task
 from ..watch import check_cancelled, current_attempt, progress
@@ -102,6 +102,27 @@ def slow_statement_that_may_be_cut(seconds: float) -> str:
     with contextlib.suppress(SoftTimeLimitExceeded):
         sleep_in_the_database(seconds)
     return "what there was"
+
+
+def lose_the_database() -> str:
+    with contextlib.suppress(OperationalError), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    return "it went on"
+
+
+@background_task(atomic=False)
+def lose_the_database_and_go_on() -> str:
+    return lose_the_database()
+
+
+@background_task(atomic=False)
+def lose_the_database_and_fail() -> None:
+    raise ValueError(lose_the_database())
+
+
+@background_task
+def lose_the_database_in_a_transaction() -> str:
+    return lose_the_database()
 
 
 @background_task(soft_time_limit=1, time_limit=2)

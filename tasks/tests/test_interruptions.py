@@ -1,5 +1,5 @@
 """
-What becomes of a task whose function is interrupted in the middle of a statement.
+What becomes of a task whose function is interrupted in the middle of a statement, or loses its connection to the database.
 """
 
 from typing import Any
@@ -59,6 +59,20 @@ def test_a_function_may_make_do_with_what_it_has() -> None:
     task = ran(functions.slow_statement_that_may_be_cut, SECONDS)
 
     assert (task.status, task.result, task.error) == (Status.SUCCEEDED, "what there was", None)
+
+
+def test_a_function_that_outlives_its_connection_ends_as_it_does() -> None:
+    kept = ran(functions.lose_the_database_and_go_on)
+    failed = ran(functions.lose_the_database_and_fail)
+
+    assert (kept.status, kept.result) == (Status.SUCCEEDED, "it went on")
+    assert (failed.status, failed.error) == (Status.FAILED, "ValueError: it went on")
+
+
+def test_a_transaction_that_lost_its_connection_is_no_success() -> None:
+    task = ran(functions.lose_the_database_in_a_transaction)
+
+    assert (task.status, task.attempt) == (Status.FAILED, 1)
 
 
 def test_the_next_task_of_the_process_runs() -> None:
