@@ -216,7 +216,8 @@ class TestRaces:
         assert sorted(answer.status_code for answer in answers) in ([200, 401], [200, 422])
         assert Session.objects.alive().count() == 1
 
-    def test_logins_that_all_hash_the_password_anew_all_succeed(self, alice: Any) -> None:
+    def test_logins_that_all_hash_the_password_anew_all_succeed(self, alice: Any, settings: Settings) -> None:
+        settings.PASSWORD_HASH_CONCURRENCY = 3
         User.objects.filter(pk=alice.pk).update(password=make_password(PASSWORD, hasher="pbkdf2_sha256"))
 
         assert at_once(*[partial(login_status, PASSWORD)] * 3) == [200, 200, 200]

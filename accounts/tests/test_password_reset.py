@@ -256,7 +256,8 @@ class TestReset:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_resets_with_one_token_at_once_one_wins(alice: Any) -> None:
+def test_of_resets_with_one_token_at_once_one_wins(alice: Any, settings: Settings) -> None:
+    settings.PASSWORD_HASH_CONCURRENCY = 4
     token = reset_token(alice)
     passwords = [f"{NEW}-{number}" for number in range(4)]
 

@@ -246,7 +246,9 @@ class TestTaken:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_registering_the_same_user_at_once_succeeds_once() -> None:
+def test_registering_the_same_user_at_once_succeeds_once(settings: Settings) -> None:
+    settings.PASSWORD_HASH_CONCURRENCY = 6
+
     answers = at_once(*[lambda: APIClient().post(URL, registration())] * 6)
 
     assert sorted(answer.status_code for answer in answers) == [201, 422, 422, 422, 422, 422]
@@ -255,7 +257,8 @@ def test_registering_the_same_user_at_once_succeeds_once() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_taking_one_username_at_once_succeeds_once() -> None:
+def test_taking_one_username_at_once_succeeds_once(settings: Settings) -> None:
+    settings.PASSWORD_HASH_CONCURRENCY = 4
     bodies = [registration(email=f"carol{number}@example.com") for number in range(4)]
 
     answers = at_once(*[partial(APIClient().post, URL, body) for body in bodies])
