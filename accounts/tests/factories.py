@@ -9,6 +9,8 @@ from posts.models import Post
 from tasks.models import Task
 
 API = "/api/v1"
+# Seconds, the longest period of a limit: no window of it ends while a test runs.
+YEAR = 31_536_000
 
 
 def registration(**fields: Any) -> dict[str, Any]:

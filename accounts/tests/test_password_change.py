@@ -13,7 +13,7 @@ from common.tests.answers import refused, said
 from common.tests.concurrency import at_once, overtaken_by
 from conftest import PASSWORD, make_user
 
-from .factories import API, bearer, log_in, make_session, refresh_with, registration, status_of
+from .factories import API, YEAR, bearer, log_in, make_session, refresh_with, registration, status_of
 from .guesses import held
 
 pytestmark = pytest.mark.django_db
@@ -166,7 +166,7 @@ class TestGuard:
 
     def test_calls_count_as_logins_of_their_address(self, client_for: ClientFor, alice: Any, settings: Settings) -> None:
         alices = client_for(alice)
-        settings.LOGIN_RATE_LIMIT = (2, 3600)
+        settings.LOGIN_RATE_LIMIT = (2, YEAR)
         change(alices, current=WRONG)
 
         assert [login_status(PASSWORD), change(alices).status_code] == [200, 429]
