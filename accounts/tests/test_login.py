@@ -174,12 +174,13 @@ class TestWrong:
         make_user("unusable", password=None)
 
         def timed(name: str) -> float:
-            started = time.perf_counter()
+            # A hash is computed in the thread that asks for it. What else the machine does meanwhile is not to be measured.
+            started = time.thread_time()
             response = client.post(URL, {"username": name, "password": "Wr0ngest!"})
             assert response.status_code == 401
-            return time.perf_counter() - started
+            return time.thread_time() - started
 
-        # In turn, and the fastest of each: what else the machine does is not to be measured.
+        # In turn, and the fastest of each: a machine may become slower.
         pairs = [(timed(name), timed("alice")) for _ in range(8)]
 
         assert 0.5 < min(first for first, _ in pairs) / min(second for _, second in pairs) < 2

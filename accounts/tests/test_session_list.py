@@ -1,6 +1,6 @@
 import uuid
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -81,7 +81,7 @@ class TestList:
 
         after = client.get(URL, headers=bearer(token)).json()["data"][0]
         assert (after["id"], after["created_at"], after["current"]) == (before["id"], before["created_at"], True)
-        assert after["last_refreshed_at"] > before["last_refreshed_at"]
+        assert datetime.fromisoformat(after["last_refreshed_at"]) > datetime.fromisoformat(before["last_refreshed_at"])
 
     def test_login_leaves_its_address_and_its_browser(self, client: APIClient, alice: Any) -> None:
         token = log_in(client, "alice", **{"User-Agent": "Firefox"})
