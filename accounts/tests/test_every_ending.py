@@ -28,25 +28,25 @@ class Login:
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        login = requests.post(f"{server.api}/login", json={"username": "alice", "password": PASSWORD}, timeout=10)
+        login = requests.post(f"{server.api}/login", json={"username": "alice", "password": PASSWORD}, timeout=30)
         self.headers = {"Authorization": f"Bearer {login.json()['access_token']}"}
         self.cookies = {"refresh_token": login.cookies["refresh_token"]}
         self.session = Session.objects.latest("created_at")
 
     def call(self, method: str, path: str, **options: Any) -> requests.Response:
-        response = requests.request(method, f"{self.server.api}{path}", timeout=10, **options)
+        response = requests.request(method, f"{self.server.api}{path}", timeout=30, **options)
         assert response.status_code in (200, 202), response.text
         return response
 
     def read(self, server: Server) -> int:
-        return requests.get(f"{server.api}/user/me/", headers=self.headers, timeout=10).status_code
+        return requests.get(f"{server.api}/user/me/", headers=self.headers, timeout=30).status_code
 
     def refresh(self, server: Server) -> int:
-        return requests.post(f"{server.api}/refresh", cookies=self.cookies, timeout=10).status_code
+        return requests.post(f"{server.api}/refresh", cookies=self.cookies, timeout=30).status_code
 
 
 def limits_of_admin(login: Login, server: Server) -> int:
-    return requests.get(f"{server.api}/user/admin/rate_limits", headers=login.headers, timeout=10).status_code
+    return requests.get(f"{server.api}/user/admin/rate_limits", headers=login.headers, timeout=30).status_code
 
 
 def log_out_by_access_token(login: Login) -> None:

@@ -264,7 +264,7 @@ def test_a_worker_sends_a_mail_that_resets_the_password(serve: Callable[..., Ser
         worker = start_worker(**sender)
         server = serve(**sender)
 
-        asked = requests.post(f"{server.api}/password/forgot", json={"email": "alice@example.com"}, timeout=10)
+        asked = requests.post(f"{server.api}/password/forgot", json={"email": "alice@example.com"}, timeout=30)
         (mail,) = wait_until(lambda: mails, what="the mail")
 
         assert asked.status_code == 202
@@ -272,8 +272,8 @@ def test_a_worker_sends_a_mail_that_resets_the_password(serve: Callable[..., Ser
         text = mail.get_body(("plain",))
         assert text is not None
         body = {"token": token_in(text.get_content()), "new_password": NEW}
-        assert requests.post(f"{server.api}/password/reset", json=body, timeout=10).status_code == 200
-        login = requests.post(f"{server.api}/login", json={"username": "alice", "password": NEW}, timeout=10)
+        assert requests.post(f"{server.api}/password/reset", json=body, timeout=30).status_code == 200
+        login = requests.post(f"{server.api}/login", json={"username": "alice", "password": NEW}, timeout=30)
         assert login.status_code == 200
         wait_until(lambda: "send_password_reset finished" in worker.log.read_text(encoding="utf-8"), what="the log of the worker")
         written = server.log.read_text(encoding="utf-8") + worker.log.read_text(encoding="utf-8")

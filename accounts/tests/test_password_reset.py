@@ -18,6 +18,7 @@ from conftest import PASSWORD, make_user
 from tasks.models import Task
 
 from .factories import API, YEAR, make_session, registration, status_of
+from .guesses import redis_now
 from .mailbox import aged_token
 
 pytestmark = pytest.mark.django_db
@@ -27,6 +28,8 @@ RESET = f"{API}/password/reset"
 NEW = "An0ther-Word"
 ON_ITS_WAY = (202, "If the address is known, a mail is on its way")
 CHANGED = (200, "Password changed")
+# In microseconds.
+HOUR = 3600 * 1_000_000
 BAD_TOKEN = [("value_error", ["body", "token"])]
 
 
@@ -142,11 +145,16 @@ class TestWhoGetsAMail:
         assert mailoutbox == []
 
     def test_nobody_gets_more_than_five_an_hour(self, alice: Any, bob: Any, mailoutbox: list[Any]) -> None:
+        began = redis_now() // HOUR
         for _ in range(7):
             send_password_reset(alice.pk)
+        # An hour that begins meanwhile has five of its own.
+        most = 5 if redis_now() // HOUR == began else 7
         send_password_reset(bob.pk)
 
-        assert [mail.to[0] for mail in mailoutbox] == ["alice@example.com"] * 5 + ["bob@example.com"]
+        *alices, bobs = [mail.to[0] for mail in mailoutbox]
+        assert (set(alices), bobs) == ({"alice@example.com"}, "bob@example.com")
+        assert 5 <= len(alices) <= most
 
 
 class TestReset:

@@ -60,7 +60,7 @@ def test_of_16_registrations_of_one_name_with_16_addresses_one_is_made(server: S
 
 
 def test_one_cookie_refreshed_16_times_at_once_has_one_live_successor(server: Server, alice: Any) -> None:
-    login = requests.post(f"{server.api}/login", json={"username": "alice", "password": PASSWORD}, timeout=10)
+    login = requests.post(f"{server.api}/login", json={"username": "alice", "password": PASSWORD}, timeout=30)
     cookies = {"refresh_token": login.cookies["refresh_token"]}
 
     responses = at_once(lambda: requests.post(f"{server.api}/refresh", cookies=cookies, timeout=30))
@@ -71,7 +71,7 @@ def test_one_cookie_refreshed_16_times_at_once_has_one_live_successor(server: Se
 
 
 def test_in_200_rounds_of_16_each_cookie_has_one_successor(server: Server, alice: Any) -> None:
-    login = requests.post(f"{server.api}/login", json={"username": "alice", "password": PASSWORD}, timeout=10)
+    login = requests.post(f"{server.api}/login", json={"username": "alice", "password": PASSWORD}, timeout=30)
     cookie, lineage = login.cookies["refresh_token"], []
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -92,9 +92,9 @@ def test_in_200_rounds_of_16_each_cookie_has_one_successor(server: Server, alice
 
 
 def test_an_ended_session_is_refused_by_every_process(server: Server, alice: Any) -> None:
-    login = requests.post(f"{server.api}/login", json={"username": "alice", "password": PASSWORD}, timeout=10)
+    login = requests.post(f"{server.api}/login", json={"username": "alice", "password": PASSWORD}, timeout=30)
     headers = {"Authorization": f"Bearer {login.json()['access_token']}"}
-    requests.post(f"{server.api}/logout", headers=headers, timeout=10)
+    requests.post(f"{server.api}/logout", headers=headers, timeout=30)
 
     responses = at_once(lambda: requests.get(f"{server.api}/user/me/", headers=headers, timeout=30))
 

@@ -216,10 +216,10 @@ class TestOrigin:
     def test_trusted_origin_may_refresh(self, serve: Callable[..., Server], alice: Any) -> None:
         server = serve(CSRF_TRUSTED_ORIGINS="https://app.example.com", WEB_CONCURRENCY="1")
         browser = requests.Session()
-        browser.post(f"{server.api}/login", json={"username": "alice", "password": PASSWORD}, timeout=10)
+        browser.post(f"{server.api}/login", json={"username": "alice", "password": PASSWORD}, timeout=30)
 
         answers = [
-            browser.post(f"{server.api}/refresh", headers={"Origin": origin}, timeout=10).status_code
+            browser.post(f"{server.api}/refresh", headers={"Origin": origin}, timeout=30).status_code
             for origin in ("https://app.example.com", "https://other.example.com")
         ]
 

@@ -87,7 +87,7 @@ def test_any_key_may_be_lost_during_a_write(client: APIClient, redis: Redis, pos
             post.save()
             redis.delete(lose.get("marked", "none"))
             with in_background(lambda: client.get(path)) as early:
-                early.result(10)
+                early.result(30)
         titles.append(client.get(path).json()["title"])
 
     assert titles == [f"Title {number}" for number in range(len(keys))]

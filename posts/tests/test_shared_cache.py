@@ -35,10 +35,10 @@ class Shared:
 
     def get(self, path: str, token: str = "", **headers: str) -> requests.Response:
         credentials = {"Authorization": f"Bearer {token}"} if token else {}
-        return requests.get(f"{self.api}/{path}", headers={**credentials, **headers}, timeout=10)
+        return requests.get(f"{self.api}/{path}", headers={**credentials, **headers}, timeout=30)
 
     def token(self, username: str) -> str:
-        response = requests.post(f"{self.api}/login", json={"username": username, "password": PASSWORD}, timeout=10)
+        response = requests.post(f"{self.api}/login", json={"username": username, "password": PASSWORD}, timeout=30)
         return str(response.json()["access_token"])
 
 
