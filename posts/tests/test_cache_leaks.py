@@ -119,12 +119,13 @@ def test_errors_are_not_stored(client: APIClient, paths: list[str], path: str, s
 def test_a_thousand_random_parameters_make_no_new_key(client: APIClient, paths: list[str], path: str) -> None:
     url = next(each for each in paths if each.startswith(f"/api/v1/{path.partition('{')[0]}"))
     client.get(url)
-    before = redis().dbsize()
+    before = set(redis().keys())
 
     for _ in range(1000):
         client.get(url, {secrets.token_hex(4): secrets.token_hex(4), "utm_source": secrets.token_hex(4)})
 
-    assert redis().dbsize() == before
+    # Some of them may have expired.
+    assert set(redis().keys()) <= before
 
 
 @pytest.mark.parametrize("path", ["users", "alice/posts", "tiers", "tier/free/rate_limits"])

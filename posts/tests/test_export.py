@@ -45,6 +45,7 @@ def test_a_formula_is_a_text(alice: Any, text: str) -> None:
     assert rows(export_posts(alice.pk))[0]["text"] == f"'{text}"
 
 
+@pytest.mark.django_db(transaction=True)
 def test_one_that_is_too_large_fails_and_says_so(alice: Any) -> None:
     text = "x" * 63_206
     Post.objects.bulk_create(Post(author=alice, title="Long", text=text) for _ in range(MAX_CHARACTERS // len(text) + 1))
@@ -55,6 +56,7 @@ def test_one_that_is_too_large_fails_and_says_so(alice: Any) -> None:
     assert Task.objects.get().error == "ExportTooLargeError: The export is larger than 5000000 characters."
 
 
+@pytest.mark.django_db(transaction=True)
 def test_the_command_starts_a_task_of_the_user(alice: Any) -> None:
     output = io.StringIO()
     make_post(alice)
