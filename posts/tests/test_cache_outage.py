@@ -11,6 +11,7 @@ import requests
 
 from common.models import PendingInvalidation
 from common.outages import PAUSE_SECONDS
+from common.tests.clocks import machine_clock
 from common.tests.proxies import Proxy
 from common.tests.redis_commands import OwnRedis
 from common.tests.servers import Server, wait_until
@@ -28,6 +29,12 @@ def logged(server: Server, *sentences: str) -> list[int]:
     return [text.count(sentence) for sentence in sentences]
 
 
+def assert_one_outage_is_logged(server: Server, sentence: str = AWAY) -> None:
+    # Who is answered first may not be who found that it is back.
+    wait_until(lambda: logged(server, BACK) != [0], what="the end to be logged")
+    assert logged(server, sentence, BACK) == [1, 1]
+
+
 def outages(server: Server) -> float:
     lines = requests.get(f"{server.url}/metrics", timeout=30).text.splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith('redis_outages_total{redis="Redis of the cache"}'))
@@ -43,10 +50,11 @@ def reads_for(seconds: float, server: Server, post: Post) -> list[tuple[float, s
     Return of every read in that time how long it took, how the cache answered, and the title.
     """
     reads, ended = [], time.monotonic() + seconds
-    while time.monotonic() < ended:
-        began = time.monotonic()
-        answer = shown(server, post)
-        reads.append((time.monotonic() - began, *answer))
+    with machine_clock() as now:
+        while time.monotonic() < ended:
+            began = now()
+            answer = shown(server, post)
+            reads.append((now() - began, *answer))
     return reads
 
 
@@ -76,7 +84,7 @@ def test_while_it_is_cut_off_answers_are_right_and_soon_after_too(serve: Callabl
     assert {read[1:] for read in during} == {("off", "New")}
     all_is_made_good(server, post, "New")
     assert readiness(server) == (200, "ok")
-    assert logged(server, AWAY, BACK) == [1, 1]
+    assert_one_outage_is_logged(server)
     assert outages(server) == 1
 
 
@@ -101,7 +109,7 @@ def test_a_line_that_breaks_between_commit_and_invalidation_is_made_good(serve: 
     # What is held first is the mark, or what comes after it: whichever, the write goes on without.
     proxy.hold_at(b"version:users:alice:posts")
     assert retitle(post, "New") == 200
-    assert proxy.is_holding.is_set()
+    assert proxy.is_holding.wait(10)
     proxy.cut()
     proxy.release()
     proxy.mend()
@@ -111,11 +119,11 @@ def test_a_line_that_breaks_between_commit_and_invalidation_is_made_good(serve: 
 
 
 def test_while_it_is_slow_the_timeout_is_waited_for_once_in_a_while(serve: Callable[..., Server], proxy: Proxy, post: Post) -> None:
-    server = serve(REDIS_CACHE_URL=proxy.url, WEB_CONCURRENCY="1", CACHE_TIMEOUT_MS="50")
+    server = serve(REDIS_CACHE_URL=proxy.url, WEB_CONCURRENCY="1", CACHE_TIMEOUT_MS="500")
     retitle = writer_at(server)
     shown(server, post)
 
-    proxy.delay = 0.3
+    proxy.delay = 1.5
     reads_for(PAUSE_SECONDS / 2, server, post)
     asked = proxy.connections
     seconds = 4 * PAUSE_SECONDS
@@ -132,7 +140,7 @@ def test_while_it_is_slow_the_timeout_is_waited_for_once_in_a_while(serve: Calla
     assert written == 200
     assert {read[1:] for read in after} == {("off", "New")}
     all_is_made_good(server, post, "New")
-    assert logged(server, AWAY, BACK) == [1, 1]
+    assert_one_outage_is_logged(server)
 
 
 @pytest.fixture(params=["redis-server", "valkey-server"])
@@ -149,13 +157,14 @@ def test_while_it_is_full_answers_are_right(serve: Callable[..., Server], redis:
     retitle = writer_at(server)
     until_hit(server, post)
 
-    redis.client.config_set("maxmemory", "1mb")
+    redis.client.config_set("maxmemory", 1)
     while_full = [(retitle(post, f"New {number}"), {shown(server, post)[1] for _ in range(5)}) for number in range(3)]
     redis.client.config_set("maxmemory", 0)
 
     assert while_full == [(200, {f"New {number}"}) for number in range(3)]
     all_is_made_good(server, post, "New 2")
-    assert logged(server, FULL, AWAY, BACK) == [1, 0, 1]
+    assert_one_outage_is_logged(server, FULL)
+    assert logged(server, AWAY) == [0]
 
 
 def test_a_restart_is_survived(serve: Callable[..., Server], redis: OwnRedis, post: Post) -> None:
@@ -171,4 +180,4 @@ def test_a_restart_is_survived(serve: Callable[..., Server], redis: OwnRedis, po
 
     all_is_made_good(server, post, "New")
     assert ({read[2] for read in away}, written, {read[2] for read in then}) == ({"Hello"}, 200, {"New"})
-    assert logged(server, AWAY, BACK) == [1, 1]
+    assert_one_outage_is_logged(server)

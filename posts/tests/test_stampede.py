@@ -14,6 +14,7 @@ import pytest
 import requests
 from django.db import connection, transaction
 
+from common.tests.clocks import machine_clock
 from common.tests.concurrency import waiting
 from common.tests.servers import Server, wait_until
 
@@ -81,7 +82,8 @@ def test_of_100_at_once_one_computes_over_four_processes(start: Callable[..., Se
         with posts_held():
             calls = ask(servers, path, AT_ONCE)
             wait_until(waiting, what="the first to compute")
-            computing = most_waiting(LOCK_PATIENCE / 2)
+            # Well before the patience of the others ends; whoever comes later is among the hits.
+            computing = most_waiting(LOCK_PATIENCE / 8)
         responses = [call.result() for call in calls]
 
         assert computing == 1
@@ -96,10 +98,12 @@ def test_who_waits_for_one_that_died_goes_on_within_the_patience(start: Callable
         wait_until(waiting, what="the first to compute")
         os.killpg(doomed.process.pid, signal.SIGKILL)
         calls = ask([server], "alice/posts", 10)
-    began = time.monotonic()
-    responses = [call.result() for call in calls]
+    with machine_clock() as now:
+        began = now()
+        responses = [call.result() for call in calls]
+        waited = now() - began
 
-    assert time.monotonic() - began < LOCK_PATIENCE + 1
+    assert waited < LOCK_PATIENCE + 1
     assert [response.json()["total_count"] for response in responses] == [1] * 10
     assert ask([server], "alice/posts", 1)[0].result().headers["X-Cache"] == "hit"
 
@@ -110,11 +114,13 @@ def test_who_waits_for_an_error_gets_it_too(start: Callable[..., Server], ask: A
     with posts_held():
         calls = ask([server], f"alice/post/{post.pk + 1}", 20)
         wait_until(waiting, what="the first to compute")
-    began = time.monotonic()
-    responses = [call.result() for call in calls]
+    with machine_clock() as now:
+        began = now()
+        responses = [call.result() for call in calls]
+        waited = now() - began
 
     assert {(response.status_code, response.json()["detail"]) for response in responses} == {(404, "Post not found")}
-    assert time.monotonic() - began < LOCK_PATIENCE + 1
+    assert waited < LOCK_PATIENCE + 1
 
 
 def test_who_waits_gets_nothing_that_a_write_ended(start: Callable[..., Server], ask: Ask, post: Post) -> None:
