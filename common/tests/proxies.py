@@ -33,6 +33,8 @@ class Proxy:
         # One for each connection that was stranded.
         self.stranded: list[threading.Event] = []
         self._sockets: set[socket.socket] = set()
+        # What a test does to the line happens between two steps of the threads that serve it.
+        self._lock = threading.Lock()
         self._listener: socket.socket | None = None
         self.port = free_port()
         self.mend()
@@ -45,8 +47,10 @@ class Proxy:
         """
         End every connection and refuse new ones.
         """
-        listener, self._listener = self._listener, None
-        for end in (listener, *self._sockets):
+        with self._lock:
+            ends = (self._listener, *self._sockets)
+            self._listener, self._sockets = None, set()
+        for end in ends:
             _close(end)
 
     def mend(self) -> None:
@@ -78,9 +82,10 @@ class Proxy:
         """
         End what `hold()`, `hold_at()` and `strand_at()` began; connections that were stranded stay so.
         """
-        self._held_at = self._stranded_at = b""
-        self.is_holding.clear()
-        self._flows.set()
+        with self._lock:
+            self._held_at = self._stranded_at = b""
+            self.is_holding.clear()
+            self._flows.set()
 
     def _accept(self, listener: socket.socket) -> None:
         with suppress(OSError):
@@ -93,7 +98,13 @@ class Proxy:
                 except OSError:
                     client.close()
                     continue
-                self._sockets |= {client, redis}
+                with self._lock:
+                    if self._listener is not listener:
+                        # It was cut meanwhile.
+                        _close(client)
+                        _close(redis)
+                        return
+                    self._sockets |= {client, redis}
                 line = threading.Event()
                 line.set()
                 threading.Thread(target=self._pump, args=(client, redis, line, True), daemon=True).start()
@@ -112,14 +123,7 @@ class Proxy:
         with suppress(OSError):
             while chunk := source.recv(65536):
                 if to_redis:
-                    self.commands += 1
-                    if self._held_at and self._held_at in chunk:
-                        self._flows.clear()
-                    if self._stranded_at and self._stranded_at in chunk:
-                        line.clear()
-                        self.stranded.append(line)
-                    if not self._flows.is_set():
-                        self.is_holding.set()
+                    self._note(chunk, line)
                 time.sleep(self.delay)
                 self._flows.wait()
                 line.wait()
@@ -127,6 +131,17 @@ class Proxy:
         # Only this direction has ended: what Redis has not read yet still reaches it.
         with suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
+
+    def _note(self, chunk: bytes, line: threading.Event) -> None:
+        with self._lock:
+            self.commands += 1
+            if self._held_at and self._held_at in chunk:
+                self._flows.clear()
+            if self._stranded_at and self._stranded_at in chunk:
+                line.clear()
+                self.stranded.append(line)
+            if not self._flows.is_set():
+                self.is_holding.set()
 
 
 def _close(end: socket.socket | None) -> None:
