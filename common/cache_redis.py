@@ -4,6 +4,7 @@ The Redis of the cache: how it is asked, what an outage means, and the scripts t
 A version is a unique value, or `mark:` and the marks of the writers that are about to commit, each with the time at which it ends.
 """
 
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
@@ -116,13 +117,14 @@ def send(operation: str, call: Callable[[Redis], T]) -> T | None:
     redis = connection()
     if redis is None:
         return None
+    asked_at = time.monotonic()
     try:
         result = call(redis)
     except RedisError as exc:
         CACHE_ERRORS.labels(operation).inc()
         # A Redis that is full, or a replica, refuses what would write and still answers what reads.
         is_refusal = isinstance(exc, ResponseError) and operation != "read"
-        (refusals if is_refusal else outage).begin(exc)
+        (refusals if is_refusal else outage).begin(exc, asked_at)
         return None
     if outage.end():
         from .replay import start_replay  # replay.py renews versions: here is the other arrow of that cycle.

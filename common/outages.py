@@ -1,4 +1,5 @@
 import logging
+import math
 import threading
 import time
 
@@ -21,6 +22,7 @@ class Outage:
         self.state = state
         self.is_on = False
         self.asked_again_at = 0.0
+        self.ended_at = -math.inf
         self.lock = threading.Lock()
 
     @property
@@ -37,8 +39,13 @@ class Outage:
             self.asked_again_at = now + PAUSE_SECONDS
             return False
 
-    def begin(self, exc: Exception) -> None:
+    def begin(self, exc: Exception, asked_at: float = math.inf) -> None:
+        """
+        Note that whoever asked then, by `time.monotonic()`, was given no answer. That is no news where somebody has found it back since.
+        """
         with self.lock:
+            if asked_at < self.ended_at:
+                return
             self.asked_again_at = time.monotonic() + PAUSE_SECONDS
             was_on, self.is_on = self.is_on, True
         if not was_on:
@@ -53,6 +60,7 @@ class Outage:
             return False
         with self.lock:
             was_on, self.is_on = self.is_on, False
+            self.ended_at = time.monotonic()
         if was_on:
             logger.warning("%s is back", self.what)
         return was_on

@@ -5,6 +5,7 @@ Windows are fixed and aligned to their period, so a caller may make up to twice 
 counted in the process: a limit is never off, and nobody is locked out.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any, NamedTuple, TypeVar, cast
@@ -119,14 +120,14 @@ def ask(script: str, keys: Sequence[str], arguments: Sequence[Any], *, meanwhile
     redis = None if outage.is_paused else connection()
     if redis is None:
         return meanwhile()
-    was_away = outage.is_on
+    was_away, asked_at = outage.is_on, time.monotonic()
     try:
         if was_away:
             # A script that finds nothing to write would pass on a Redis that is full, or a replica.
             redis.set("limit-probe", 1, px=1000)
         result = cast("T", redis.register_script(script)(keys, arguments))
     except RedisError as exc:
-        outage.begin(exc)
+        outage.begin(exc, asked_at)
         return meanwhile()
     if was_away:
         outage.end()
