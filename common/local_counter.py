@@ -18,9 +18,6 @@ class LocalCounter:
         self.lock = threading.Lock()
         self.windows: dict[tuple[str, int], tuple[int, int]] = {}
 
-    def count(self, key: str, limit: int, period: int, cost: int) -> tuple[int, int, int]:
-        return self.count_all([key], [(limit, period, cost)])[0]
-
     def count_all(self, keys: Sequence[str], rates: Sequence[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
         with self.lock:
             seen = [self._look(key, period) for key, (_, period, _) in zip(keys, rates, strict=True)]

@@ -54,7 +54,7 @@ def test_a_process_counts_for_itself_as_redis_does(limit: int, costs: list[int])
     name, local = uuid.uuid4().hex, LocalCounter()
 
     there = [count(name, "x", limit, PERIOD, cost=cost) for cost in costs]
-    here = [local.count(name, limit, PERIOD, cost) for cost in costs]
+    here = [local.count_all([name], [(limit, PERIOD, cost)])[0] for cost in costs]
 
     assert [(usage.is_admitted, usage.used) for usage in there] == [(bool(admitted), used) for admitted, used, _ in here]
 
