@@ -86,7 +86,7 @@ class ThreeCalls(RateThrottle):
     is_told = True
 
     def get_rate(self, request: Request, view: Any) -> tuple[int, int]:
-        return 3, 3600
+        return 3, 31_536_000
 
     def get_name(self, request: Request, view: Any) -> str:
         return "three"

@@ -169,7 +169,7 @@ class TestTwoLimits:
 
     @pytest.fixture
     def retry_url(self, alice: Any, free: Tier) -> str:
-        make_rate_limit(free, path="api/v1/tasks/task", limit=1, period=86_400)
+        make_rate_limit(free, path="api/v1/tasks/task", limit=1)
         return f"/api/v1/tasks/task/{make_task(alice, status=Status.FAILED).pk.hex}/retry"
 
     def used(self, client: APIClient) -> dict[str, int]:
