@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 
 from common.tests.ports import free_port
 from common.tests.servers import started, wait_until
+from config.tests.environment import PATIENCE
 
 SERVICES = {"cache": "REDIS_CACHE_URL", "rate_limit": "REDIS_RATE_LIMIT_URL", "queue": "REDIS_QUEUE_URL"}
 ALIASES = {"default": "cache", "throttle": "rate_limit"}
@@ -105,6 +106,24 @@ class OwnRedis:
         with suppress(RedisError):
             return self.client.ping()
         return False
+
+
+@contextmanager
+def own_redis(alias: str, settings: Any, folder: Path, program: str = "valkey-server") -> Iterator[OwnRedis]:
+    """
+    Run a server that is the alias' one meanwhile; it is waited for as long as the suite's own.
+    """
+    server = OwnRedis(program, folder)
+    locate(settings, alias, f"{server.url}?socket_timeout={PATIENCE}&socket_connect_timeout={PATIENCE}")
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def locate(settings: Any, alias: str, url: str) -> None:
+    settings.CACHES = {**settings.CACHES, alias: {**settings.CACHES[alias], "LOCATION": url}}
 
 
 def _embedded_valkey() -> str:

@@ -21,6 +21,7 @@ from common.outages import PAUSE_SECONDS
 from common.replay import replay
 from common.tests.servers import wait_until
 
+from . import redis_commands
 from .concurrency import at_once, in_thread
 from .proxies import Proxy
 from .redis_commands import OwnRedis, commands_of
@@ -32,15 +33,8 @@ KEY = "things:a:one"
 
 @pytest.fixture(params=["valkey-server", "redis-server"])
 def own_redis(request: pytest.FixtureRequest, tmp_path: Path, settings: Any) -> Iterator[OwnRedis]:
-    server = OwnRedis(request.param, tmp_path)
-    locate_cache(settings, server.url)
-    server.start()
-    yield server
-    server.stop()
-
-
-def locate_cache(settings: Any, url: str) -> None:
-    settings.CACHES = {**settings.CACHES, "default": {**settings.CACHES["default"], "LOCATION": url}}
+    with redis_commands.own_redis("default", settings, tmp_path, request.param) as server:
+        yield server
 
 
 def store(key: str = KEY) -> bool:
@@ -157,7 +151,7 @@ class TestReplay:
         PendingInvalidation.objects.create(prefix="things:a")
 
         with commands_of("default") as commands, ThreadPoolExecutor(1) as pool:
-            locate_cache(settings, proxy.url)
+            redis_commands.locate(settings, "default", proxy.url)
             proxy.hold_at(b"version:things:a")
             replayed = in_thread(replay, pool)
             assert proxy.is_holding.wait(20)
