@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.cache import caches
-from redis import Redis
+from redis import ConnectionPool, Redis
 from redis.exceptions import ResponseError
 
 from common.redis_client import ThreadRedis
@@ -21,8 +21,7 @@ def other() -> Redis:
     A client as redis-py makes it.
     """
     pool = caches["default"].client.get_client().connection_pool  # type: ignore[attr-defined]
-    kwargs = pool.connection_kwargs
-    return Redis(unix_socket_path=kwargs["path"], db=kwargs["db"])
+    return Redis(connection_pool=ConnectionPool(pool.connection_class, **pool.connection_kwargs))
 
 
 @pytest.fixture
@@ -89,9 +88,15 @@ def test_a_forked_process_has_a_connection_of_its_own(redis: ThreadRedis) -> Non
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
-        os.write(write, str(redis.client_id()).encode())
-        os._exit(0)
+        # What fails here must not go on as a second run of the tests.
+        try:
+            os.write(write, str(redis.client_id()).encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as answer:
+        its = int(answer.read())
     os.waitpid(child, 0)
 
-    assert int(os.read(read, 100)) != mine
+    assert its != mine
     assert redis.client_id() == mine
