@@ -65,9 +65,12 @@ def overtaken_by(write: Callable[[], object]) -> Iterator[Callable[[Callable[[],
 
 def waiting() -> int:
     """
-    Return how many other connections of this database wait for a lock; other databases of the server are other runs' of the suite.
+    Return how many other connections of this database wait for a row, a table or an advisory lock.
+
+    Other databases of the server are other runs' of the suite; the server's own processes, and who waits for a file to grow, wait for none.
     """
-    return len(_backends("wait_event_type = 'Lock'"))
+    locks = "('transactionid', 'tuple', 'relation', 'advisory')"
+    return len(_backends(f"backend_type = 'client backend' AND wait_event_type = 'Lock' AND wait_event IN {locks}"))
 
 
 def backends(application_name: str) -> list[int]:
