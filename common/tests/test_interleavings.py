@@ -41,8 +41,14 @@ class Run:
         self.stale: list[Any] = []
 
     @property
+    def least(self) -> int:
+        return min(self.hits, self.misses, *self.acknowledged)
+
+    @property
     def goes_on(self) -> bool:
-        return time.monotonic() < self.ends_at
+        # A slow machine is given time to do as much.
+        late = time.monotonic() - self.ends_at
+        return late < 0 or (late < 20 and self.least <= 20)
 
     def write(self, writer: int) -> None:
         chance = random.Random(writer)
@@ -99,4 +105,4 @@ def test_no_answer_is_older_than_a_write_that_was_acknowledged(numbers: None) ->
     )
 
     assert run.stale == []
-    assert min(run.hits, run.misses, *run.acknowledged) > 20
+    assert run.least > 20
