@@ -287,14 +287,6 @@ def end(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
-def arguments(process: "subprocess.Popen[bytes]") -> str:
-    """
-    Return the command lines of a process and its children, as anyone on the machine may list them.
-    """
-    found = subprocess.run(["ps", "-eo", "pgid=,args="], capture_output=True, text=True, check=True).stdout.splitlines()
-    return "\n".join(line for line in found if line.split(maxsplit=1)[0] == str(process.pid))
-
-
 def secrets_of(deployment: Deployment) -> list[str]:
     texts: list[Any] = [path.read_text().strip() for path in (deployment.folder / "secrets").iterdir() if path.is_file()]
     return [text for text in texts if text]

@@ -2,12 +2,21 @@
 What the tests of the running shape look up about processes.
 """
 
+import subprocess
 from pathlib import Path
 
 from common.tests.servers import Server
 
 # Two of Linux' socket states: established, as the kernel writes them in /proc/net.
 ESTABLISHED_TCP, CONNECTED_UNIX = "01", "03"
+
+
+def arguments(process: "subprocess.Popen[bytes]") -> str:
+    """
+    Return the command lines of a process and its children, as anyone on the machine may list them.
+    """
+    found = subprocess.run(["ps", "-ww", "-eo", "pgid=,args="], capture_output=True, text=True, check=True).stdout.splitlines()
+    return "\n".join(line for line in found if line.split(maxsplit=1)[0] == str(process.pid))
 
 
 def workers(server: Server) -> set[int]:

@@ -17,7 +17,8 @@ import requests
 from common.tests.servers import wait_until
 
 from .compose import is_let_in
-from .containers import REDIS, SERVERS, Deployment, arguments, secrets_of
+from .containers import REDIS, SERVERS, Deployment, secrets_of
+from .processes import arguments
 
 HEADERS = {"Host": "api.example.com", "X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.7"}
 REQUIRED = ("SECRET_KEY_FILE", "ALLOWED_HOSTS", "REDIS_CACHE_URL_FILE", "REDIS_RATE_LIMIT_URL_FILE", "REDIS_QUEUE_URL_FILE")
