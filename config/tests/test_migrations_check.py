@@ -2,7 +2,6 @@
 The check that keeps migrations from breaking the code that runs while they are applied, on a copy of the project.
 """
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from common.tests.servers import child_environment
-from conftest import BASE_DIR
+
+from .checkouts import copy_checkout
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -26,10 +26,7 @@ class Migration(migrations.Migration):
 
 
 def check(folder: Path, operation: str = "") -> "subprocess.CompletedProcess[str]":
-    copy = folder / "checkout"
-    shutil.copytree(
-        BASE_DIR, copy, ignore=shutil.ignore_patterns(".venv*", ".local", ".git", ".env", "__pycache__", "*_cache", "node_modules")
-    )
+    copy = copy_checkout(folder / "checkout")
     if operation:
         (copy / "posts/migrations/0003_change.py").write_text(MIGRATION.format(operation=operation), encoding="utf-8")
     command = [sys.executable, "-m", "config.migrations_check"]
