@@ -267,7 +267,7 @@ class Deployment:
         self.processes[name].send_signal(signal.SIGTERM)
         status, seconds = self.processes[name].wait(120), time.monotonic() - began
         # Its file system in memory goes with it.
-        shutil.rmtree(self.temporary(name))
+        shutil.rmtree(self.temporary(name), ignore_errors=True)
         return status, seconds
 
     def close(self) -> None:

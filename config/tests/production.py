@@ -2,7 +2,6 @@
 The shape in which production runs, by hand: NGINX with the templates of `nginx/` before gunicorn servers with production settings.
 """
 
-import fcntl
 import json
 import os
 import secrets
@@ -20,10 +19,10 @@ import pytest
 import requests
 
 from common.tests.ports import free_port
-from common.tests.servers import answers, child_environment, started, wait_until
+from common.tests.servers import answers, started, wait_until
 from conftest import BASE_DIR
 
-from .environment import TEST_DIR
+from .checkouts import collect_static
 
 # As the official image has it, but for the paths.
 NGINX_CONF = """
@@ -120,7 +119,7 @@ def hang_up(process: "subprocess.Popen[bytes]") -> None:
     """
     Have a server reload, and wait until none of its earlier workers is left.
     """
-    before = _children(process)
+    before = wait_until(lambda: _children(process), what="the workers")
     process.send_signal(signal.SIGHUP)
     wait_until(lambda: not before & _children(process), seconds=60, what="the workers to be replaced")
 
@@ -131,7 +130,8 @@ def _children(process: "subprocess.Popen[bytes]") -> set[str]:
 
 
 def json_lines(log: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if line.startswith("{")]
+    # What follows the last line break is still being written.
+    return [json.loads(line) for line in log.read_bytes().split(b"\n")[:-1] if line.startswith(b"{")]
 
 
 @contextmanager
@@ -189,7 +189,11 @@ class WebServer:
             told = f"{answer.status_code} {answer.text}"
             return answer.ok
 
-        wait_until(ready, seconds=60, what=lambda: f"gunicorn, which says {told}: {self.log.read_text(encoding='utf-8')[-2000:]}")
+        def said() -> str:
+            return f"gunicorn, which says {told}: {self.log.read_text(encoding='utf-8')[-2000:]}"
+
+        wait_until(lambda: ready() or self.process.poll() is not None, seconds=60, what=said)
+        assert self.process.poll() is None, said()
 
     def restart(self) -> None:
         self.begin()
@@ -233,17 +237,6 @@ class Production:
         server = WebServer(self.folder, self.variables)
         with server.stack:
             yield server
-
-
-def collect_static() -> None:
-    """
-    Give static files their final names, once at a time.
-    """
-    with (TEST_DIR / "static.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        variables = {"ENVIRONMENT": "production", "ALLOWED_HOSTS": "localhost", "SECRET_KEY": secrets.token_urlsafe(50)}
-        command = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity=0"]
-        subprocess.run(command, cwd=BASE_DIR, env=child_environment(**variables), check=True, capture_output=True)
 
 
 @contextmanager

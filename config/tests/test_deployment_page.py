@@ -2,7 +2,6 @@
 The commands of docs/deployment.md for several machines, run as they stand there.
 """
 
-import fcntl
 import re
 import shlex
 import subprocess
@@ -17,7 +16,7 @@ from common.tests.ports import free_port
 from common.tests.servers import child_environment, serves, started, wait_until
 from conftest import BASE_DIR
 
-from .environment import TEST_DIR
+from .checkouts import copy_checkout
 from .production import Production
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
@@ -38,26 +37,21 @@ def commands_of(section: str) -> dict[str, list[str]]:
     return {name: words for words in found for name in names if name in words}
 
 
-def run_alone(command: list[str], **variables: str) -> None:
-    # Other tests collect static files too.
-    with (TEST_DIR / "static.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        done = subprocess.run(command, cwd=BASE_DIR, env=child_environment(**variables), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
 def test_the_commands_for_several_machines_make_a_deployment(tmp_path: Path) -> None:
     commands = commands_of("Several web servers")
     assert list(commands) == ["migrate", "collectstatic", "gunicorn", "worker", "beat"]
     port = free_port()
     variables = {**Production(tmp_path).variables, "PORT": str(port)}
+    # Web servers of other tests read the static files of this one.
+    checkout = str(copy_checkout(tmp_path / "checkout"))
     with ExitStack() as stack:
         for name, command in commands.items():
             words = [word.replace("/var/tmp/", f"{tmp_path}/") for word in command]  # noqa: S108 - the page's own
             if name in ("migrate", "collectstatic"):
-                run_alone(words, **variables)
+                done = subprocess.run(words, cwd=checkout, env=child_environment(**variables), capture_output=True, text=True, check=False)
+                assert done.returncode == 0, done.stderr
             else:
-                stack.enter_context(started(words, tmp_path / f"{name}.log", **variables))
+                stack.enter_context(started(["env", f"--chdir={checkout}", *words], tmp_path / f"{name}.log", **variables))
         wait_until(lambda: serves(port), seconds=60, what="gunicorn")
         url = f"http://127.0.0.1:{port}"
 

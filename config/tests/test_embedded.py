@@ -195,10 +195,10 @@ class TestStopping:
 
 
 class TestKilling:
-    @pytest.mark.parametrize("moment", ["postgres/data.*", "postgres/data/postmaster.pid", "valkey/pid"])
+    @pytest.mark.parametrize("moment", ["postgres/data*", "postgres/data/postmaster.pid", "valkey/pid"])
     def test_a_starter_killed_at_any_moment_leaves_nothing_in_the_way(self, moment: str, fresh: Path, start: Start) -> None:
         alice = start(fresh)
-        wait_until(lambda: any(list(place.glob(moment)) for place in places(fresh)))
+        wait_until(lambda: any(list(place.glob(moment)) for place in places(fresh)), seconds=60)
 
         alice.kill()
 
@@ -271,8 +271,10 @@ class TestLeftovers:
         before = file.read_text()
 
         file.write_text(text)
-        refusal = start(directory, "postgres").refusal()
-        file.write_text(before)
+        try:
+            refusal = start(directory, "postgres").refusal()
+        finally:
+            file.write_text(before)
 
         assert reason in refusal
 

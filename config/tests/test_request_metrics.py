@@ -2,6 +2,7 @@ import os
 import random
 import signal
 import string
+import time
 import timeit
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -138,6 +139,6 @@ def test_counting_a_request_takes_less_than_50_microseconds() -> None:
     request = RequestFactory().get("/health")
     request.resolver_match = APIClient().get("/health").wsgi_request.resolver_match
 
-    seconds = min(timeit.repeat(lambda: middleware(request), number=1000, repeat=5)) / 1000
+    seconds = min(timeit.repeat(lambda: middleware(request), timer=time.thread_time, number=1000, repeat=5)) / 1000
 
     assert seconds < 50e-6
