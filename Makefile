@@ -80,7 +80,7 @@ deploy-check: $(VENV)/installed  ## Run Django's deployment check with a product
 docker-check: $(VENV)/installed  ## Look for mistakes in the Dockerfile, the compose files and the shell scripts
 	@$(BIN)/hadolint docker/Dockerfile
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker/compose.yaml docker/compose.dev.yaml
-	@$(BIN)/shellcheck docker/*.sh .ci/run
+	@$(BIN)/shellcheck --external-sources --source-path=SCRIPTDIR docker/*.sh nginx/*.envsh nginx/render .ci/run
 
 schema-check: $(VENV)/installed  ## Validate the OpenAPI description
 	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
