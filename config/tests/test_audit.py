@@ -25,7 +25,8 @@ def test_what_nobody_knows_of_is_said(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_a_service_that_is_away_fails_nothing_and_is_told() -> None:
     # Where nobody listens.
-    environment = {**os.environ, "HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": "", "no_proxy": "", "XDG_CACHE_HOME": "/nonexistent"}
+    proxies = dict.fromkeys(("HTTPS_PROXY", "https_proxy"), "http://127.0.0.1:1")
+    environment = {**os.environ, **proxies, "NO_PROXY": "", "no_proxy": "", "XDG_CACHE_HOME": "/nonexistent"}
     command = [sys.executable, "-m", "config.audit"]
 
     done = subprocess.run(command, cwd=BASE_DIR, env=environment, capture_output=True, text=True, timeout=120, check=False)
