@@ -4,9 +4,10 @@ What NGINX decides by itself: its own refusals, who is believed about addresses,
 
 import http.client
 import socket
+import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,20 +40,29 @@ FORGED = {
 def running(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
     folder = tmp_path_factory.mktemp("edge")
     with production(
-        folder, servers=1, WEB_CONCURRENCY="1", LOGIN_RATE_LIMIT="2/3600", METRICS_NETWORKS="127.0.0.0/8,192.0.2.0/24"
+        folder, servers=1, WEB_CONCURRENCY="1", LOGIN_RATE_LIMIT="2/31536000", METRICS_NETWORKS="127.0.0.0/8,192.0.2.0/24"
     ) as running:
         yield running
 
 
-def spoken(nginx: Nginx, data: bytes, *, tls: bool = True) -> tuple[http.client.HTTPResponse, bytes]:
+@contextmanager
+def sent(nginx: Nginx, data: bytes, *, tls: bool = True) -> Iterator[socket.socket]:
     """
-    Send bytes that no client would, and return the answer.
+    Send bytes, and yield the connection on which NGINX may answer.
     """
     with ExitStack() as stack:
         connection = stack.enter_context(socket.create_connection(("127.0.0.1", nginx.https_port), 10))
         if tls:
             connection = stack.enter_context(nginx.tls.wrap_socket(connection, server_hostname="localhost"))
         connection.sendall(data)
+        yield connection
+
+
+def spoken(nginx: Nginx, data: bytes, *, tls: bool = True) -> tuple[http.client.HTTPResponse, bytes]:
+    """
+    Send bytes that no client would, and return the answer.
+    """
+    with sent(nginx, data, tls=tls) as connection:
         response = http.client.HTTPResponse(connection)
         response.begin()
         return response, response.read()
@@ -155,32 +165,36 @@ def test_the_log_of_requests_names_no_query_and_that_of_errors_does(tmp_path: Pa
 
 def test_more_requests_at_once_than_an_address_may_have_are_429(running: Production, tmp_path: Path) -> None:
     # Accepts connections and never answers.
-    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(2) as pool:
+    with socket.create_server(("127.0.0.1", 0)) as silent, ExitStack() as stack:
+        port = silent.getsockname()[1]
         variables = {
-            "WEB_SERVERS": f"127.0.0.1:{silent.getsockname()[1]}",
+            "WEB_SERVERS": f"127.0.0.1:{port}",
             "CONNECTIONS_PER_ADDRESS": "2",
             "CDN_NETWORKS": "127.0.0.1",
             "METRICS_NETWORKS": "2001:db8::/32",
         }
-        with proxied(tmp_path / "nginx", **variables) as nginx:
+        nginx = stack.enter_context(proxied(tmp_path / "nginx", **variables))
 
-            def get(address: str, timeout: float = 3, path: str = "/api/v1/users") -> requests.Response | None:
-                try:
-                    return nginx.session().get(f"{nginx.url}{path}", headers={"X-Forwarded-For": address}, timeout=timeout)
-                except requests.Timeout:
-                    return None
+        def hold(address: str) -> socket.socket:
+            head = b"GET /api/v1/users HTTP/1.1\r\n" + HOST + f"X-Forwarded-For: {address}\r\n\r\n".encode()
+            return stack.enter_context(sent(nginx, head))
 
-            held = [pool.submit(get, f"2001:db8::{number}") for number in (1, 2)]
-            wait_until(lambda: len(_established(silent.getsockname()[1])) >= 2, what="two requests to wait")
-            refused = [get("2001:db8:0:0:ffff::3", path=path) for path in HANDED_ON]
-            other = get("2001:db8:0:1::1", 0.5)
+        def get(path: str) -> requests.Response:
+            return nginx.session().get(f"{nginx.url}{path}", headers={"X-Forwarded-For": "2001:db8:0:0:ffff::3"}, timeout=10)
 
-            assert [future.result() for future in held] == [None, None]
+        held = [hold(f"2001:db8::{number}") for number in (1, 2)]
+        wait_until(lambda: len(_established(port)) == 2, what="two requests to wait")
+        refused = [get(path) for path in HANDED_ON]
+        held.append(hold("2001:db8:0:1::1"))
+        wait_until(lambda: len(_established(port)) == 3, what="the other network's request to wait too")
+
+        for connection in held:
+            connection.setblocking(False)
+            with pytest.raises(ssl.SSLWantReadError):
+                connection.recv(1)
     for response in refused:
-        assert response is not None
         assert_refusal(response.raw, response.content, 429, "Too many requests at once.")
         assert response.headers["Retry-After"] == "1"
-    assert other is None
 
 
 def _established(port: int) -> list[str]:
