@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -17,7 +18,7 @@ import pytest
 from django.db import connection
 
 from accounts.tests.factories import make_session
-from common.tests.servers import child_environment
+from common.tests.servers import child_environment, wait_until
 from config import embedded
 from conftest import BASE_DIR, make_user
 from posts.tests.factories import make_post
@@ -53,6 +54,10 @@ def database(transactional_db: None) -> Iterator[str]:
     name = f"{connection.settings_dict['NAME']}_drill"
     with psycopg.connect(child_environment()["DATABASE_URL"], autocommit=True) as server:
         server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        # A database is copied only while nobody else is connected to it.
+        server.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
         server.execute(f"CREATE DATABASE {name} TEMPLATE {connection.settings_dict['NAME']}")
     yield urlunsplit(urlsplit(child_environment()["DATABASE_URL"])._replace(path=f"/{name}"))
     with psycopg.connect(child_environment()["DATABASE_URL"], autocommit=True) as server:
@@ -273,11 +278,16 @@ def test_no_command_line_shows_the_password(database: str, tmp_path: Path) -> No
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        path = backed_up(marked, tmp_path)
+        with ThreadPoolExecutor(1) as pool, psycopg.connect(database) as holder:
+            holder.execute("LOCK TABLE posts_post IN ACCESS EXCLUSIVE MODE")
+            backup = pool.submit(backed_up, marked, tmp_path)
+            # It waits for the lock, so that it is seen.
+            wait_until(lambda: [line for line in shown.copy() if re.search(r"pg_dump.*--format", line)], seconds=60, what="pg_dump")
+            holder.commit()
+            path = backup.result()
         assert run("restore", str(path), "--replace", database=marked, folder=tmp_path).returncode == 0
     finally:
         stopped.set()
         watcher.join()
 
-    assert [line for line in shown if re.search(r"pg_dump.*--format", line)]
     assert [line for line in shown if "backup-passw0rd" in line] == []
