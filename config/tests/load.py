@@ -10,6 +10,8 @@ import time
 from collections import Counter
 from typing import Any, Self
 
+from common.tests.servers import wait_until
+
 from .production import Nginx
 
 READS = ("/api/v1/alice/posts", "/api/v1/users?page=1", "/health/ready", "/api/v1/user/me/")
@@ -49,7 +51,12 @@ class Load:
             thread.join()
 
     def go_on(self, seconds: float = 1.0) -> None:
+        """
+        Let the load go on for this long, and until thirty more requests of each kind are through.
+        """
+        posts, reads = len(self.acknowledged), self.sent["GET"]
         time.sleep(seconds)
+        wait_until(lambda: len(self.acknowledged) >= posts + 30 and self.sent["GET"] >= reads + 30, seconds=60, what="the load")
 
     def failures(self, method: str) -> list[str]:
         return [what for failed, what in self.failed if failed == method]
