@@ -270,6 +270,13 @@ class Deployment:
         shutil.rmtree(self.temporary(name), ignore_errors=True)
         return status, seconds
 
+    def stop_clients(self) -> None:
+        """
+        Stop whoever works with the servers, as Compose does before it stops one.
+        """
+        for name in {"web", "worker", "beat"} & self.processes.keys():
+            self.stop(name)
+
     def close(self) -> None:
         for process in self.processes.values():
             end(process)
