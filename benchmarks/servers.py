@@ -86,6 +86,8 @@ def servers() -> Iterator[Servers]:
 
 def _environment(addresses: embedded.Addresses) -> dict[str, str]:
     known = {variable for name in Environment.model_fields for variable in (name.upper(), f"{name.upper()}_FILE", name)}
+    # Whoever counts on a machine that stalls gives the cache more time.
+    known.remove("CACHE_TIMEOUT_MS")
     redis = {f"REDIS_{name}_URL": addresses.redis_url(number) for number, name in enumerate(("CACHE", "RATE_LIMIT", "QUEUE"))}
     return {name: value for name, value in os.environ.items() if name not in known} | {
         "ENV_FILE": "",
