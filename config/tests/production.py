@@ -192,7 +192,7 @@ class WebServer:
         def said() -> str:
             return f"gunicorn, which says {told}: {self.log.read_text(encoding='utf-8')[-2000:]}"
 
-        wait_until(lambda: ready() or self.process.poll() is not None, seconds=60, what=said)
+        wait_until(lambda: ready() or self.process.poll() is not None, seconds=120, what=said)
         assert self.process.poll() is None, said()
 
     def restart(self) -> None:
