@@ -24,7 +24,7 @@ def cpu_seconds(pids: Iterable[int]) -> float:
         try:
             # The name may hold blanks; it ends with the last bracket.
             fields = (PROC / f"{pid}/stat").read_text().rpartition(")")[2].split()
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             continue
         total += int(fields[11]) + int(fields[12])
     return total / TICKS
