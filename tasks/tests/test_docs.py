@@ -75,14 +75,15 @@ def test_a_call_of_another_service_is_made_again_when_that_was_away(module: type
             pass
 
     execute(module, "call")
-    server = http.server.HTTPServer(("127.0.0.1", 0), Service)
+    # It has its port, and refuses whoever calls.
+    server = http.server.HTTPServer(("127.0.0.1", 0), Service, bind_and_activate=False)
+    server.server_bind()
     address = f"http://127.0.0.1:{server.server_port}/"
-    server.server_close()
 
     run(str(enqueue(module.notify, address, "event-1").pk))
     assert Task.objects.values_list("status", "retries", "queue_name").get() == (Status.QUEUED, 1, "slow")
 
-    server = http.server.HTTPServer(("127.0.0.1", server.server_port), Service)
+    server.server_activate()
     threading.Thread(target=server.serve_forever, daemon=True).start()
     Task.objects.update(run_after=timezone.now())
     run(str(Task.objects.get().pk))
