@@ -16,6 +16,8 @@ from .load import Request
 from .servers import CACHE, Servers, Web
 
 CALLS = 20
+# How long the database may take to write what was said.
+LOG_SECONDS = 60
 STATEMENT = re.compile(r"LOG:  (?:statement|execute [^:]*): (.*)")
 # What keeps the connection to Redis going, and what the counting itself asks.
 OWN_COMMANDS = ("info", "config|resetstat")
@@ -63,7 +65,10 @@ class StatementLog:
         self.connection.execute("SET log_statement = 'all'")
         self.connection.execute(f"SELECT '{marker}'")
         self.connection.execute("SET log_statement = 'none'")
-        while marker not in self.read(0)[-2000:]:
+        deadline = time.monotonic() + LOG_SECONDS
+        while marker not in self.read(0):
+            if time.monotonic() > deadline:
+                raise SystemExit("The database does not log its statements.")
             time.sleep(0.02)
         return len(self.read(0))
 

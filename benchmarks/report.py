@@ -77,7 +77,8 @@ def changes_table(table: Table) -> str:
         if (row.name, CHANGED) in table.samples:
             before, after = (median(table.samples[row.name, choice]) for choice in (DEFAULT, CHANGED))
             times = f"{before.p99:.1f} → {after.p99:.1f}"
-            lines.append([row.title, f"{before.share:.3f}", f"{after.share:.3f}", f"{(after.rate / before.rate - 1) * 100:+.0f} %", times])
+            change = f"{(after.rate / before.rate - 1) * 100:+.0f} %" if before.rate else ""
+            lines.append([row.title, f"{before.share:.3f}", f"{after.share:.3f}", change, times])
     return markdown(("request", "share", "changed", "calls/s", "p99 ms"), lines)
 
 

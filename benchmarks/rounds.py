@@ -145,7 +145,9 @@ class Bench:
             sample = sampled(self.servers, web, lambda: self.load(web, sent, self.options.seconds))  # noqa: B023 - called at once
             if row.name == HELLO:
                 self.hello = sample.rate
-            self.table.samples.setdefault((row.name, choice), []).append(sample._replace(share=sample.rate / self.hello))
+            # Where nothing was answered there is no share.
+            share = sample.rate / self.hello if self.hello else 0.0
+            self.table.samples.setdefault((row.name, choice), []).append(sample._replace(share=share))
 
 
 def sampled(servers: Servers, web: Web, measure: Callable[[], Load]) -> Sample:
