@@ -102,6 +102,8 @@ def _attempt(task: Task, call: Any, options: Options) -> Status | None:
                 with watch, watched(watch):
                     result = call(*task.args, **task.kwargs)
             finally:
+                # An interruption while it is entered or left would leave it with the watcher.
+                watch.end()
                 _leave_connection_usable()
             if not task.finish(Status.SUCCEEDED, result=_storable(result), progress=100, error=None, traceback=""):
                 raise _OvertakenError

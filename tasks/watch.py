@@ -167,6 +167,12 @@ class Watch:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """
+        Leave the task alone from now on; to say so twice does no harm.
+        """
         self.is_running = False
         with self.lock:
             self.is_over = True
