@@ -21,7 +21,8 @@ from ..models import Status, Task
 from ..running import run
 from ..services import enqueue
 
-pytestmark = pytest.mark.django_db
+# Whoever looks after a function that takes a while sees what is committed.
+pytestmark = pytest.mark.django_db(transaction=True)
 
 PAGE = (BASE_DIR / "docs" / "tasks.md").read_text(encoding="utf-8")
 

@@ -5,6 +5,7 @@ Messages are Celery's own, whoever sends them: a thread, many threads or a proce
 import base64
 import json
 import os
+import signal
 from typing import Any, cast
 
 import pytest
@@ -84,6 +85,8 @@ def test_a_forked_process_sends_on_connections_of_its_own() -> None:
 
     child = os.fork()
     if not child:
+        # Whoever waits for it does not wait for ever.
+        signal.alarm(60)
         try:
             is_clean = not messages._idle
             for _ in range(20):
