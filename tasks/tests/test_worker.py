@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from rest_framework.test import APIClient
 
 from common.tests.servers import Server, wait_until
 
+from ..consumption import STOP_SECONDS
 from ..models import Status, Task
 from ..services import enqueue
 from . import functions
@@ -51,7 +53,7 @@ class TestOneWorker:
         return self.process
 
     def test_progress_is_seen_while_it_runs(self, client: APIClient) -> None:
-        task = enqueue(functions.count_up, 40, 4)
+        task = enqueue(functions.count_up, 80, 8)
 
         wait_until(lambda: 0 < (client.get(f"{TASK}/{task.pk.hex}").json()["progress"] or 0) < 100, what="progress")
         shown = []
@@ -95,7 +97,7 @@ class TestOneWorker:
         assert "SoftTimeLimitExceeded" in task.traceback
 
     def test_one_that_waits_for_the_database_is_too(self) -> None:
-        task = wait_for(enqueue(functions.slow_statement, 60), Status.FAILED, 5)
+        task = wait_for(enqueue(functions.slow_statement, 60), Status.FAILED)
 
         assert (task.error, task.attempt) == ("Time limit: stopped after 0.5 s.", 1)
 
@@ -117,11 +119,11 @@ class TestOneWorker:
         after = [enqueue(functions.write_row, alice.pk, f"after {number}") for number in range(8)]
 
         for task in after:
-            assert wait_for(task, Status.SUCCEEDED, 10).attempt == 1
+            assert wait_for(task, Status.SUCCEEDED).attempt == 1
 
     def test_the_sweep_does_not_wait_behind_a_backlog(self) -> None:
         for _ in range(100):
-            enqueue(functions.count_up, 1, 0.3)
+            enqueue(functions.count_up, 1, 1)
         unsent = enqueue(functions.count_up, 1, 0, run_after=timezone.now())
 
         current_app.send_task("tasks.sweep")
@@ -132,28 +134,32 @@ class TestOneWorker:
 
 def test_a_stop_lets_a_short_task_finish_and_gives_back_a_long_one(start_worker: StartWorker, alice: Any) -> None:
     first = start_worker(options=INCLUDE)
-    short, long = enqueue(functions.write_row, alice.pk, "short", 3), enqueue(functions.write_row, alice.pk, "long", 20)
+    short, long = enqueue(functions.write_row, alice.pk, "short", 3), enqueue(functions.write_row, alice.pk, "long", 60)
     wait_for(short, Status.RUNNING)
     wait_for(long, Status.RUNNING)
 
-    stopped_at = time.monotonic()
     first.send_signal(signal.SIGTERM)
-    assert first.wait(12) == 0
-    assert time.monotonic() - stopped_at < 12
+    assert first.wait(30) == 0
 
+    # What is given back was not waited for, and a container that is stopped gives it ten seconds.
+    assert STOP_SECONDS < 10
     assert status_of(short) == Status.SUCCEEDED
     assert status_of(long) == Status.QUEUED
     start_worker(options=INCLUDE)
-    wait_until(lambda: Task.objects.get(pk=long.pk).attempt == 2, seconds=5, what="the second attempt")
+    wait_until(lambda: Task.objects.get(pk=long.pk).attempt == 2, what="the second attempt")
     assert not LogEntry.objects.filter(object_repr="long").exists()
 
 
-def test_an_idle_worker_stops_at_once(start_worker: StartWorker) -> None:
-    worker = start_worker()
+def test_an_idle_worker_stops_at_once(start_worker: StartWorker, tmp_path: Path) -> None:
+    pidfile = tmp_path / "worker.pid"
+    worker = start_worker(options=["--pidfile", str(pidfile)])
+    assert pidfile.exists()
 
     worker.send_signal(signal.SIGTERM)
 
-    assert worker.wait(5) == 0
+    assert worker.wait(60) == 0
+    # It ended by itself: one that is ended when `STOP_SECONDS` are over leaves the file.
+    assert not pidfile.exists()
 
 
 class TestConsumption:
@@ -164,17 +170,19 @@ class TestConsumption:
             answer = requests.get(f"{server.url}/health/ready", timeout=10).json()
             return answer["queue"], answer.get("details")
 
-        wait_until(lambda: queue()[0] == "down", seconds=25, what="earlier workers to be forgotten")
-        assert queue() == ("down", [f"No worker consumes {name}." for name in ("default", "slow", "mail")])
+        nobody = ("down", [f"No worker consumes {name}." for name in ("default", "slow", "mail")])
+        wait_until(lambda: queue() == nobody, seconds=60, what="earlier workers to be forgotten")
 
+        partly = ("down", ["No worker consumes slow."])
         partial = start_worker(options=["--queues", "default,mail"])
-        wait_until(lambda: queue() == ("down", ["No worker consumes slow."]), what="two queues")
+        wait_until(lambda: queue() == partly, what="two queues")
         start_worker(options=["--queues", "slow"])
         wait_until(lambda: queue() == ("ok", None), what="all queues")
 
         # It lives, but it consumes nothing.
+        silent = ("down", ["No worker consumes default.", "No worker consumes mail."])
         os.kill(partial.pid, signal.SIGSTOP)
-        wait_until(lambda: queue()[0] == "down", seconds=25, what="the silence to be noticed")
+        wait_until(lambda: queue() == silent, seconds=60, what="the silence to be noticed")
         os.kill(partial.pid, signal.SIGCONT)
         wait_until(lambda: queue() == ("ok", None), what="its return")
 
@@ -182,13 +190,13 @@ class TestConsumption:
         worker = start_worker(options=INCLUDE)
         held = enqueue(functions.deaf, 600)
         wait_for(held, Status.RUNNING)
-        assert current_app.control.cancel_consumer("default", reply=True, timeout=5)
+        assert current_app.control.cancel_consumer("default", reply=True, limit=1, timeout=60)
 
-        wait_until(lambda: b"it replaces itself" in worker.log.read_bytes(), seconds=40, what="the worker to notice")
+        wait_until(lambda: b"it replaces itself" in worker.log.read_bytes(), seconds=120, what="the worker to notice")
         task = enqueue(functions.count_up, 1, 0)
 
-        assert wait_for(task, Status.SUCCEEDED).error is None
-        assert wait_for(held, Status.RUNNING).attempt == 2
+        assert wait_for(task, Status.SUCCEEDED, 60).error is None
+        assert wait_for(held, Status.RUNNING, 60).attempt == 2
         assert worker.poll() is None
 
 
@@ -200,5 +208,5 @@ def test_two_beats_do_no_harm(start_worker: StartWorker, alice: Any) -> None:
     tasks = [enqueue(functions.write_row, alice.pk, f"row {number}", run_after=soon) for number in range(20)]
 
     for task in tasks:
-        assert wait_for(task, Status.SUCCEEDED, 40).attempt == 1
+        assert wait_for(task, Status.SUCCEEDED, 60).attempt == 1
     assert sorted(LogEntry.objects.values_list("object_repr", flat=True)) == sorted(f"row {number}" for number in range(20))
