@@ -19,7 +19,9 @@ from celery.worker import state
 from django.db import DatabaseError, connections
 from kombu import Consumer, Producer, Queue
 from kombu.exceptions import OperationalError
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from common import broker
 
@@ -62,13 +64,14 @@ class ConsumptionStep(bootsteps.StartStopStep):
         self.proven_at = time.monotonic()
 
     def _watch(self) -> None:
-        self._warn()
+        is_warned = False
         self.complete_at = looked_at = time.monotonic()
         while not _is_stopping():
             if time.monotonic() > looked_at + 2 * PROOF_SECONDS:
                 # The process itself stood still, and could consume nothing.
                 self.complete_at = time.monotonic()
             looked_at = time.monotonic()
+            is_warned = is_warned or self._warn()
             try:
                 self._send_proof()
                 consumed = self._consumed()
@@ -85,12 +88,18 @@ class ConsumptionStep(bootsteps.StartStopStep):
             time.sleep(PROOF_SECONDS / 3)
         self._leave()
 
-    def _warn(self) -> None:
+    def _warn(self) -> bool:
+        """
+        Return whether the broker was there to say what is wrong with it.
+        """
         try:
             for sentence in broker.hazards():
                 logger.warning(sentence)
+        except (RedisConnectionError, RedisTimeoutError):
+            return False
         except RedisError as exc:
-            logger.warning("Broker is away: %s", exc)
+            logger.warning("Broker does not say whether it keeps all messages: %s", exc)
+        return True
 
     def _send_proof(self) -> None:
         if time.monotonic() < self.proven_at + PROOF_SECONDS:

@@ -27,6 +27,14 @@ def write_row(user_id: int, name: str, seconds: float = 0) -> str:
 
 
 @background_task
+def write_row_and_stay_at_first(user_id: int, name: str, seconds: float) -> str:
+    """
+    Do so in the first attempt alone.
+    """
+    return write_row(user_id, name, seconds if current_attempt() == 1 else 0)
+
+
+@background_task
 def write_row_and_fail(user_id: int, name: str) -> None:
     write_row(user_id, name)
     raise ValueError("after the row")
