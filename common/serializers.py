@@ -6,6 +6,7 @@ from collections.abc import Callable
 from copy import copy
 from datetime import datetime
 from functools import cache, partial
+from itertools import islice
 from operator import attrgetter
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -17,11 +18,13 @@ from . import fields
 M = TypeVar("M", bound=models.Model)
 # What the database holds in them is JSON as it is.
 PLAIN_FIELDS = (serializers.IntegerField, serializers.CharField, serializers.BooleanField)
+# Whoever sends more of them by mistake learns nothing from the rest, and a body has room for a hundred thousand.
+MOST_UNKNOWN_FIELDS = 100
 
 
 class StrictSerializer(serializers.Serializer[Any]):
     """
-    Refuse unknown fields together with everything else that is wrong in the body.
+    Refuse unknown fields together with everything else that is wrong in the body, and name `MOST_UNKNOWN_FIELDS` of them at most.
 
     DRF makes the fields anew for each body; here each class makes them once, and a body is read by copies.
     """
@@ -35,8 +38,7 @@ class StrictSerializer(serializers.Serializer[Any]):
     def to_internal_value(self, data: Any) -> Any:
         unknown = {
             name: [serializers.ErrorDetail("Extra inputs are not permitted.", "extra_forbidden")]
-            for name in data
-            if name not in self.fields
+            for name in islice((name for name in data if name not in self.fields), MOST_UNKNOWN_FIELDS)
         }
         try:
             value = super().to_internal_value(data)
