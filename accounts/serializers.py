@@ -110,8 +110,15 @@ class UserCreateSerializer(UserInputSerializer):
         fields = ("name", "username", "email", "password")
 
     def validate_password(self, value: str) -> str:
-        named = {name: text for name in ("name", "username", "email") if isinstance(text := self.initial_data.get(name), str)}
-        return check_new_password(value, User(**named))
+        return check_new_password(value, User(**self._named()))
+
+    def _named(self) -> dict[str, str]:
+        """
+        Return what the body says of the user, good in form or not, that is no longer than it may be: a password is compared with each word.
+        """
+        fields: dict[str, Any] = {name: self.fields[name] for name in ("name", "username", "email")}
+        given = {name: self.initial_data.get(name) for name in fields}
+        return {name: text for name, text in given.items() if isinstance(text, str) and len(text) <= fields[name].max_length}
 
     def create(self, validated_data: dict[str, Any]) -> User:
         return User.objects.create_user(**validated_data)
