@@ -81,6 +81,9 @@ keepalive = 75
 forwarded_allow_ips = ",".join(_env.trusted_proxy_networks)
 # The one header by which they say it. gunicorn refuses a request in which others, as a client may send them, contradict it.
 secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
+# By default they may also say which path was asked for, in headers that proxies hand on as clients send them. Without a name in it gunicorn
+# drops every header that has an underscore.
+forwarder_headers = ""
 # The request's own log line says more than gunicorn's access log.
 accesslog = None
 loglevel = "warning"
