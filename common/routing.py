@@ -60,6 +60,14 @@ def api_patterns() -> Iterator[tuple[str, URLPattern]]:
     yield from walk(get_resolver(settings.ROOT_URLCONF).url_patterns, "")
 
 
+@cache
+def route_named(name: str) -> str:
+    """
+    Return the route of the API that bears a name, the same wherever the project is mounted; raises `StopIteration` where none does.
+    """
+    return next(route for route, pattern in api_patterns() if pattern.name == name)
+
+
 @lru_cache(maxsize=1024)
 def readable(route: str) -> str:
     """

@@ -1,9 +1,8 @@
 from typing import Any
 
-from django.urls import reverse
 from rest_framework.request import Request
 
-from common.routing import stored_form
+from common.routing import route_named, stored_form
 from tiers.throttles import TierThrottle
 
 
@@ -13,7 +12,7 @@ class TaskStartThrottle(TierThrottle):
     """
 
     def get_name(self, request: Request, view: Any) -> str:
-        return stored_form(reverse("task-create").strip("/"))
+        return stored_form(route_named("task-create"))
 
     def has_default(self, view: Any) -> bool:
         return True
