@@ -62,16 +62,23 @@ def admin_login(request: HttpRequest, extra_context: dict[str, Any] | None = Non
 def _seconds_to_wait(request: HttpRequest, limit: int, period: int) -> int:
     """
     Count the try and return 0 if it is admitted. While Redis is away it is counted in the process, as all limits are.
+
+    Where the counter expired between two commands, or something else lies in its place, the counters of the API count the try.
     """
     subject = address_key(client_address(request))
+    usage = None
     if not outage.is_paused:
         try:
             usage = get_usage(request, group=GROUP, key=lambda *_: subject, rate=(limit, period), increment=True)
         except RedisError as exc:
             outage.begin(exc)
+        except (TypeError, RecursionError):
+            # JSON that is no number; of what is no JSON django-ratelimit says nothing.
+            pass
         else:
             outage.end()
-            # Nothing is told where the counter expired between two commands. A window ends with its last second.
-            return usage["time_left"] + 1 if usage and usage["should_limit"] else 0
+    if usage:
+        # A window ends with its last second.
+        return usage["time_left"] + 1 if usage["should_limit"] else 0
     counted = count(GROUP, f"address:{subject}", limit, period)
     return 0 if counted.is_admitted else max(1, counted.reset)

@@ -107,6 +107,8 @@ def _redis(service: Literal["cache", "rate_limit"], database: int, *, timeout: f
         "LOCATION": ENV.redis_server(service) or EMBEDDED.redis_url(database),
         "OPTIONS": {
             "REDIS_CLIENT_CLASS": "common.redis_client.ThreadRedis",
+            # By default it is pickle: who can write there would run code here.
+            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
             "SOCKET_TIMEOUT": timeout,
             "SOCKET_CONNECT_TIMEOUT": timeout,
             # A retry with backoff would hold a request for seconds while Redis is away; who calls decides what an outage means.
