@@ -25,7 +25,7 @@ _origin_check = _OriginCheck(lambda _: HttpResponse())
 
 def require_trusted_origin(request: HttpRequest) -> None:
     """
-    Raise `Forbidden` for a page of another site: the browser would add the cookie without asking its user.
+    Raise `Forbidden` for a page of another site: the browser would add or take the cookie without asking its user.
     """
     if not _origin_check.is_trusted(request):
         raise Forbidden

@@ -77,13 +77,14 @@ class LoginView(SessionView):
     """
     Log in by username or e-mail address.
 
-    Answers with an access token, and with the refresh token as a cookie that scripts cannot read.
+    Answers with an access token, and with the refresh token as a cookie that scripts cannot read. A page of an origin that is neither this
+    site's nor trusted logs nobody in: its form would have the browser carry on as somebody else.
     """
 
     authentication_classes = ()
     throttle_classes = (LoginThrottle,)
     parser_classes = (JSONParser, FormParser, MultiPartParser)
-    refusals = {"post": (WrongCredentials, EmailNotVerified, HashingBusy)}
+    refusals = {"post": (Forbidden, WrongCredentials, EmailNotVerified, HashingBusy)}
 
     @extend_schema(
         request={
@@ -95,6 +96,7 @@ class LoginView(SessionView):
         parameters=[SETS_COOKIE],
     )
     def post(self, request: Request) -> Response:
+        require_trusted_origin(request._request)
         body = self.read_body()
         serializer = (LoginSerializer if isinstance(body, QueryDict) else StrictLoginSerializer)(data=body)
         serializer.is_valid(raise_exception=True)
