@@ -5,6 +5,7 @@ How every error becomes JSON, whoever raises it: a view, the database, or Django
 from typing import Any
 
 from django.apps import apps
+from django.core.exceptions import TooManyFieldsSent, TooManyFilesSent
 from django.db import IntegrityError, models
 from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.views import defaults
@@ -28,8 +29,8 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
         exc = _foreseen(exc) or exc
     if isinstance(exc, ValidationError):
         exc = InvalidInput("body", exc.detail)
-    if isinstance(exc, ParseError):
-        # DRF's own sentence repeats what was sent.
+    if isinstance(exc, ParseError | TooManyFieldsSent | TooManyFilesSent):
+        # DRF's own sentence repeats what was sent; Django would log a form of too many fields as an error of the server's.
         exc = InvalidInput("body", [ErrorDetail("The body cannot be read.", "value_error")])
     if isinstance(exc, UnreadablePostError):
         # The rest of the body did not come in time.

@@ -38,6 +38,9 @@ CORS_EXPOSE_HEADERS += [f"X-RateLimit-{name}" for name in ("Limit", "Remaining",
 TRUSTED_PROXY_COUNT = ENV.trusted_proxy_count
 TRUSTED_PROXY_NETWORKS = ENV.trusted_proxy_networks
 MAX_BODY_BYTES = DATA_UPLOAD_MAX_MEMORY_SIZE = ENV.max_body_bytes
+# More than fit into a request line of gunicorn (4,094 bytes), as unknown query parameters are ignored however many they are; forms have
+# the same bound.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 4094
 METRICS_NETWORKS = ENV.metrics_networks
 CLIENT_CACHE_MAX_AGE = ENV.client_cache_max_age
 
