@@ -17,11 +17,16 @@ def client_address(request: HttpRequest) -> str:
     before it buys nothing. An entry that is no address falls back to the peer's. IPv4 addresses mapped into IPv6 are returned as IPv4.
     """
     peer = _parse(request.META.get("REMOTE_ADDR", ""))
-    if not settings.TRUSTED_PROXY_COUNT:
-        return peer
-    hops = request.META.get("HTTP_X_FORWARDED_FOR", "").rsplit(",", settings.TRUSTED_PROXY_COUNT)
-    hops = hops[-settings.TRUSTED_PROXY_COUNT :]
-    return (_parse(hops[0]) if len(hops) == settings.TRUSTED_PROXY_COUNT else "") or peer
+    return (forwarded_address(request) or peer) if settings.TRUSTED_PROXY_COUNT else peer
+
+
+def forwarded_address(request: HttpRequest) -> str:
+    """
+    Return the caller's IP address as the trusted proxies report it, or an empty string where they report none, or there are none.
+    """
+    count = settings.TRUSTED_PROXY_COUNT
+    hops = request.META.get("HTTP_X_FORWARDED_FOR", "").rsplit(",", count)[-count:]
+    return _parse(hops[0]) if count and len(hops) == count else ""
 
 
 def address_key(address: str) -> str:

@@ -7,18 +7,19 @@ import os
 import time
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, connection
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
 from prometheus_client.core import GaugeMetricFamily
 from rest_framework.request import Request
 
-from .addresses import client_address
+from .addresses import client_address, forwarded_address
 from .counters import REQUEST_SECONDS, REQUESTS, SCRAPED
-from .exceptions import NotFound
 from .health import LiveView
 from .middleware import GetResponse
 from .routing import readable
@@ -67,10 +68,14 @@ def route_label(request: HttpRequest) -> str:
 
 
 class MetricsView(LiveView):
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        # Others are answered as on an unknown path, so that neither a method nor a header tells them that it is there.
+        if not may_read(request):
+            raise Http404
+        return super().dispatch(request, *args, **kwargs)
+
     @extend_schema(exclude=True)
     def get(self, request: Request) -> HttpResponse:  # type: ignore[override] # Prometheus' format is not JSON
-        if not may_read(request._request):
-            raise NotFound
         registry = CollectorRegistry()
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
             multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
@@ -109,9 +114,9 @@ class DatabaseCollector:
 
 def may_read(request: HttpRequest) -> bool:
     """
-    Say whether the caller is in `METRICS_NETWORKS`; never one whom a proxy that nobody declared hands on under its own address.
+    Say whether the caller is in `METRICS_NETWORKS`; never one whom a proxy that nobody declared hands on under its own address, nor one of
+    whom a proxy reports none.
     """
-    if not settings.TRUSTED_PROXY_COUNT and "HTTP_X_FORWARDED_FOR" in request.META:
-        return False
-    address = client_address(request)
+    # The proxy's own address does not stand in: it is in the networks where it is on this machine.
+    address = forwarded_address(request) if "HTTP_X_FORWARDED_FOR" in request.META else client_address(request)
     return bool(address) and any(ipaddress.ip_address(address) in ipaddress.ip_network(network) for network in settings.METRICS_NETWORKS)
