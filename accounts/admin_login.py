@@ -7,9 +7,11 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
-from django.contrib.admin.forms import AdminPasswordChangeForm
+from django.contrib.admin.forms import AdminAuthenticationForm, AdminPasswordChangeForm
+from django.contrib.auth.forms import UsernameField
 from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import ValidationError
+from django.forms import TextInput
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import reverse
@@ -23,6 +25,22 @@ from common.throttling import count, outage
 from .guessing import knows_password
 
 GROUP = "admin-login"
+
+
+class ShortUsernameField(UsernameField):
+    """
+    A username of which a page that refuses it shows no more than it may have: it would be as long as the body else.
+    """
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        return str(super().bound_data(data, initial) or "")[: self.max_length]
+
+
+class LoginForm(AdminAuthenticationForm):
+    username = ShortUsernameField(widget=TextInput(attrs={"autofocus": True}))
+
+
+admin.site.login_form = LoginForm
 
 
 class GuardedPasswordChangeForm(AdminPasswordChangeForm):

@@ -17,7 +17,13 @@ class MessageInputSerializer(StrictSerializer):
 
 
 class TaskQuerySerializer(QuerySerializer):
-    status = serializers.ChoiceField(Status.choices, required=False, help_text="Only tasks of this status.")
+    status = serializers.ChoiceField(
+        Status.choices,
+        required=False,
+        help_text="Only tasks of this status.",
+        # DRF's own sentence repeats what was sent.
+        error_messages={"invalid_choice": f"Input should be one of {', '.join(Status.values)}."},
+    )
     function = StringField(required=False, max_length=200, help_text="Only tasks of this function.")
 
 
