@@ -3,10 +3,13 @@ Sessions: each login on each device, and the statements that decide its races.
 """
 
 import uuid
+from collections import Counter
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
+from django.core.exceptions import EmptyResultSet
 from django.db import connection, models, transaction
 from django.utils import timezone
 
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
 # For so long it can still be seen how a session ended.
 KEPT_AFTER_END = timedelta(days=1)
+# A statement has `DATABASE_STATEMENT_TIMEOUT` to run; this many take a second or two.
+BATCH = 50_000
 
 
 class SessionQuerySet(models.QuerySet["Session"]):
@@ -26,19 +31,29 @@ class SessionQuerySet(models.QuerySet["Session"]):
         """
         return self.filter(ended_at__isnull=True, expires_at__gt=timezone.now(), user__is_active=True, user__deleted_at__isnull=True)
 
-    def end(self) -> int:
+    def end(self, batch: int = BATCH) -> int:
         """
         End these sessions with all their tokens, and return how many were not ended before.
-        """
-        from .tokens import record_ended  # tokens.py knows sessions: here is the other arrow of that cycle.
 
-        with transaction.atomic():
-            sessions = list(self.filter(ended_at__isnull=True).select_for_update(of=("self",)).order_by("pk"))
-            if sessions:
-                invalidate(*(f"auth:{user_id}:*" for user_id in {session.user_id for session in sessions}))
-            self.model.objects.filter(pk__in=[session.pk for session in sessions]).update(ended_at=timezone.now())
-            record_ended(sessions)
-        return len(sessions)
+        The database does it, by a batch in a statement: whoever has hundreds of thousands is still switched off within seconds.
+        """
+        ended: Counter[int] = Counter()
+        chosen = self.filter(ended_at__isnull=True).select_for_update(of=("self",)).order_by("pk").only("pk")[:batch]
+        with transaction.atomic(), connection.cursor() as cursor:
+            try:
+                sql, parameters = chosen.query.sql_with_params()
+            except EmptyResultSet:
+                # An empty list of keys: nothing to ask the database about.
+                return 0
+            count = batch
+            while count == batch:
+                cursor.execute(END.format(chosen=sql) + RECORD, parameters)
+                counts = Counter(dict(cursor.fetchall()))
+                count = counts.total()
+                ended += counts
+            # Last, so that the marks are young when this is committed.
+            invalidate(*(f"auth:{user_id}:*" for user_id in ended))
+        return ended.total()
 
     def over(self) -> Self:
         """
@@ -47,6 +62,29 @@ class SessionQuerySet(models.QuerySet["Session"]):
         before = timezone.now() - KEPT_AFTER_END
         return self.filter(models.Q(ended_at__lt=before) | models.Q(expires_at__lt=before))
 
+
+# What ended is entered into SimpleJWT's blacklist by its token's id alone: of the token itself nothing is kept, and none is signed for it.
+RECORD = """
+outstanding AS (
+    INSERT INTO token_blacklist_outstandingtoken (user_id, jti, token, created_at, expires_at)
+    SELECT user_id, encode(sha256(convert_to(id || ':' || generation, 'UTF8')), 'hex'), '', rotated_at, expires_at FROM ended
+    ON CONFLICT (jti) DO UPDATE SET jti = EXCLUDED.jti RETURNING id
+), blacklisted AS (
+    INSERT INTO token_blacklist_blacklistedtoken (token_id, blacklisted_at) SELECT id, statement_timestamp() FROM outstanding
+    ON CONFLICT (token_id) DO NOTHING
+)
+SELECT user_id, count(*) FROM ended GROUP BY user_id
+"""
+
+# Locked in one order, so that two that end the same sessions do not wait for each other. An array, and no join: joined, the keys might be
+# looked through for each row where the planner believes in few of either.
+END = """
+WITH ended AS (
+    UPDATE accounts_session SET ended_at = statement_timestamp() WHERE id = ANY(ARRAY({chosen}))
+    RETURNING id, user_id, generation, rotated_at, expires_at
+),
+"""
+RECORD_ENDED = "WITH ended AS (SELECT id, user_id, generation, rotated_at, expires_at FROM accounts_session WHERE id = ANY(%s)),"
 
 # One statement that waits for whoever is changing the user's row and then looks again: a login that read its user before another password
 # was committed starts nothing, and a change that comes after it finds the session and ends it.
@@ -71,6 +109,14 @@ WHERE s.id = %(id)s AND s.ended_at IS NULL AND s.expires_at > statement_timestam
     AND u.id = s.user_id AND u.is_active AND u.deleted_at IS NULL
 RETURNING s.id, s.user_id, s.generation, s.created_at, s.rotated_at, s.expires_at, s.ended_at
 """
+
+
+def record_ended(sessions: "Iterable[Session]") -> None:
+    """
+    Enter the current refresh token of each session into SimpleJWT's blacklist, for anything else that speaks SimpleJWT on this database.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(RECORD_ENDED + RECORD, [[session.pk for session in sessions]])
 
 
 class Session(models.Model):

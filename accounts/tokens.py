@@ -9,7 +9,6 @@ import hashlib
 import logging
 import time
 import uuid
-from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -17,7 +16,6 @@ from typing import Any
 from django.db import transaction
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.settings import api_settings
-from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from rest_framework_simplejwt.tokens import AccessToken as SimpleJWTAccessToken
 from rest_framework_simplejwt.tokens import Token
 
@@ -27,6 +25,7 @@ from common.counters import REFRESH_TOKENS_REUSED
 from .keys import KeyRing, key_ring
 from .live_sessions import live_session
 from .models import Session
+from .sessions import record_ended
 
 logger = logging.getLogger(__name__)
 
@@ -128,26 +127,6 @@ def rotate(raw: str, *, address: str) -> Session | None:
     return session
 
 
-def record_ended(sessions: Iterable[Session]) -> None:
-    """
-    Enter the current refresh token of each session into SimpleJWT's blacklist, for anything else that speaks SimpleJWT on this database.
-    """
-    tokens = [
-        OutstandingToken(
-            user_id=session.user_id,
-            jti=_jti(session),
-            token=hashlib.sha256(refresh_token(session).encode()).hexdigest(),
-            created_at=session.rotated_at,
-            expires_at=session.expires_at,
-        )
-        for session in sessions
-    ]
-    if tokens:
-        OutstandingToken.objects.bulk_create(tokens, ignore_conflicts=True)
-        rows = OutstandingToken.objects.filter(jti__in=[token.jti for token in tokens])
-        BlacklistedToken.objects.bulk_create([BlacklistedToken(token=row) for row in rows], ignore_conflicts=True)
-
-
 def _refresh_claims(raw: str) -> tuple[uuid.UUID, int] | None:
     try:
         token = RefreshToken(raw)  # type: ignore[arg-type]
@@ -159,6 +138,7 @@ def _refresh_claims(raw: str) -> tuple[uuid.UUID, int] | None:
 
 def _jti(session: Session) -> str:
     # Of no key: what was entered into the blacklist stays there under this id when the keys are rotated.
+    # `accounts.sessions.RECORD` makes it too.
     return hashlib.sha256(f"{session.pk}:{session.generation}".encode()).hexdigest()
 
 

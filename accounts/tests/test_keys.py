@@ -21,7 +21,8 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from accounts.models import Session
-from accounts.tokens import access_token, record_ended, refresh_token
+from accounts.sessions import record_ended
+from accounts.tokens import access_token, refresh_token
 from common.signing_keys import private_key, public_keys
 
 from .factories import API, log_in, make_session, refresh_with, status_of
