@@ -16,6 +16,7 @@ from tiers.models import Tier
 
 from .limit_admin import LimitsMixin
 from .models import Session, User
+from .rights_admin import RightsMixin
 
 admin.site.unregister((OutstandingToken, BlacklistedToken))
 admin.site.unregister(Group)
@@ -32,7 +33,7 @@ class UserCreateForm(AdminUserCreationForm[User]):
 
 
 @admin.register(User)
-class UserAdmin(LimitsMixin, SoftDeleteAdmin, DjangoUserAdmin[User]):
+class UserAdmin(RightsMixin, LimitsMixin, SoftDeleteAdmin, DjangoUserAdmin[User]):
     form = UserChangeForm
     add_form = UserCreateForm
     action_form = TierActionForm
@@ -55,7 +56,7 @@ class UserAdmin(LimitsMixin, SoftDeleteAdmin, DjangoUserAdmin[User]):
         ("Password", {"classes": ("wide",), "fields": ("usable_password", "password1", "password2")}),
     )
 
-    @admin.action(description="Set the tier chosen beside", permissions=["change"])
+    @admin.action(description="Set the tier chosen beside", permissions=["rights"])
     def set_tier(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         tier_id = request.POST.get("tier")
         tier = Tier.objects.filter(pk=tier_id).first() if tier_id else None
