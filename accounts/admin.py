@@ -72,7 +72,7 @@ class UserAdmin(RightsMixin, LimitsMixin, SoftDeleteAdmin, DjangoUserAdmin[User]
     def end_sessions(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         users = list(queryset.order_by("pk"))
         with transaction.atomic():
-            ended = Session.objects.filter(user__in=users).end()
+            ended = sum(user.end_sessions() for user in users)
             for user in users:
                 self.log_change(request, user, "All sessions ended.")
         self.message_user(request, f"{ended} sessions ended.")

@@ -1,4 +1,4 @@
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, ClassVar, Self
 
 from django.conf import settings
@@ -91,6 +91,9 @@ class User(SoftDeleteModel, TimestampedModel, AbstractBaseUser, PermissionsMixin
     tier = models.ForeignKey(Tier, null=True, blank=True, on_delete=models.PROTECT, related_name="users")
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField("may enter the admin", default=False)
+    session_endings = models.IntegerField(
+        default=0, db_default=0, editable=False, help_text="How often all sessions were ended; those of the admin are bound to it."
+    )
 
     objects = UserManager()
     limits_version: bytes | None = None
@@ -176,12 +179,18 @@ class User(SoftDeleteModel, TimestampedModel, AbstractBaseUser, PermissionsMixin
             if loaded and self._was_superuser(loaded) and not self.is_active_superuser:
                 self._require_another_superuser()
             stored = self._stored() if self.pk else None
+            has_endings = bool(loaded and (has_new_password or not self.is_usable))
+            if stored:
+                # By what is stored: a user who was read before others ended the sessions does not bring those of the admin back.
+                self.session_endings = stored[2] + has_endings
+            if has_endings and kwargs.get("update_fields") is not None:
+                kwargs["update_fields"] = {*kwargs["update_fields"], "session_endings"}
             super().save(**kwargs)
             # Once the row is written: an attempt to take a name does not touch the answers about who has it, nor those that list all.
             fields = kwargs.get("update_fields")
             is_counted_anew = stored is None or ((fields is None or "deleted_at" in fields) and stored[1] != self.is_deleted)
             self._invalidate(stored, is_counted_anew=is_counted_anew)
-            if loaded and (has_new_password or not self.is_usable):
+            if has_endings:
                 self.sessions.exclude(pk__in=[keep.pk] if keep else []).end()
             if has_new_email and settings.REQUIRE_VERIFIED_EMAIL and not self.is_email_verified:
                 self._ask_for_verification()
@@ -194,6 +203,20 @@ class User(SoftDeleteModel, TimestampedModel, AbstractBaseUser, PermissionsMixin
             self._invalidate(self._stored(), is_counted_anew=True)
             self.sessions.all().end()
             return super().delete(using, keep_parents)
+
+    def end_sessions(self) -> int:
+        """
+        End all sessions of the user, those of the admin too, and return how many of the others were not ended before.
+        """
+        with transaction.atomic():
+            User.objects.filter(pk=self.pk).update(session_endings=models.F("session_endings") + 1)
+            return Session.objects.filter(user_id=self.pk).end()
+
+    def get_session_auth_hash(self) -> str:
+        return self._bound_to_endings(super().get_session_auth_hash())
+
+    def get_session_auth_fallback_hash(self) -> Iterator[str]:
+        return map(self._bound_to_endings, super().get_session_auth_fallback_hash())
 
     @property
     def is_usable(self) -> bool:
@@ -208,6 +231,10 @@ class User(SoftDeleteModel, TimestampedModel, AbstractBaseUser, PermissionsMixin
 
     def get_short_name(self) -> str:
         return self.name
+
+    def _bound_to_endings(self, auth_hash: str) -> str:
+        # As Django's own as long as nothing was ended: an upgrade logs nobody out.
+        return f"{auth_hash}:{self.session_endings}" if self.session_endings else auth_hash
 
     def _take_new_email(self, loaded: dict[str, Any] | None, options: dict[str, Any]) -> bool:
         """
@@ -230,15 +257,16 @@ class User(SoftDeleteModel, TimestampedModel, AbstractBaseUser, PermissionsMixin
 
         send_verification(self.pk)
 
-    def _stored(self) -> tuple[str, bool] | None:
+    def _stored(self) -> tuple[str, bool, int] | None:
         """
-        Lock the row, and return the username that is stored and whether the user is marked as deleted; `None` for no row.
+        Lock the row, and return the username that is stored, whether the user is marked as deleted, and how often the sessions were ended;
+        `None` for no row.
         """
         # Asked anew: the user may have been renamed since this was read.
-        rows = User.objects.filter(pk=self.pk).select_for_update(no_key=True).values_list("username", "deleted_at")
-        return next(((username, deleted_at is not None) for username, deleted_at in rows), None)
+        rows = User.objects.filter(pk=self.pk).select_for_update(no_key=True).values_list("username", "deleted_at", "session_endings")
+        return next(((username, deleted_at is not None, endings) for username, deleted_at, endings in rows), None)
 
-    def _invalidate(self, stored: tuple[str, bool] | None, *, is_counted_anew: bool) -> None:
+    def _invalidate(self, stored: tuple[str, bool, int] | None, *, is_counted_anew: bool) -> None:
         patterns = ["user_list:*", *(["user_count:*"] if is_counted_anew else [])]
         # About a user who is new nothing has been answered: what is not found is not stored.
         if stored:

@@ -151,14 +151,14 @@ class LogoutView(SessionView):
 
 class LogoutAllView(SessionView):
     """
-    End all sessions of the user, on all devices.
+    End all sessions of the user, on all devices, and in the admin.
     """
 
     permission_classes = (IsAuthenticated,)
 
     @extend_schema(responses=MessageSerializer, parameters=[DELETES_COOKIE])
     def post(self, request: Request) -> Response:
-        Session.objects.filter(user=cast("User", request.user)).end()
+        cast("User", request.user).end_sessions()
         response = Response({"message": "Logged out everywhere"})
         delete_refresh_cookie(response)
         return response

@@ -14,7 +14,7 @@ BUDGETS = [
     Budget("login", ANONYMOUS, "POST login", Cost(sql=2, limits=3), CREDENTIALS),
     Budget("refreshToken", "alice", "POST refresh", Cost(sql=3)),
     Budget("logout", "alice", "POST logout", Cost(sql=4, cache=3)),
-    Budget("logoutAll", "alice", "POST logout/all", Cost(sql=3, cache=3)),
+    Budget("logoutAll", "alice", "POST logout/all", Cost(sql=6, cache=3)),
     Budget("forgotPassword", ANONYMOUS, "POST password/forgot", Cost(sql=3, limits=1, queue=1), ADDRESS),
     Budget("forgotPassword", "alice", "POST password/forgot", Cost(sql=3, cache=1, limits=1, queue=1), ADDRESS),
     Budget("resetPassword", ANONYMOUS, "POST password/reset", Cost(sql=12, cache=2), RESET),

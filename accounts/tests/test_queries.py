@@ -72,7 +72,7 @@ def test_tier_costs_one_statement_for_its_limit(
         ("patch", "user/alice", {}, 5),
         ("delete", "user/alice", None, 9),
         ("post", "logout", None, 5),
-        ("post", "logout/all", None, 4),
+        ("post", "logout/all", None, 7),
     ],
 )
 def test_writing_user_costs(
