@@ -2,13 +2,19 @@
 What the admin's pages share.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db import transaction
-from django.db.models import Model, QuerySet
+from django.contrib.admin.utils import quote
+from django.db import router, transaction
+from django.db.models import Model, ProtectedError, QuerySet, RestrictedError
+from django.db.models.deletion import Collector
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.text import capfirst
 
 from .exceptions import Conflict
 
@@ -70,11 +76,31 @@ class SoftDeleteAdmin(ConflictMessagesMixin):
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """
-        Let records that nobody may delete on their own, such as sessions, go with what they belong to.
+        Name the rows, and count what goes with them, of which there may be hundreds of thousands. Records that nobody may delete on their
+        own, such as sessions, go with what they belong to.
         """
-        deleted, counts, missing, protected = super().get_deleted_objects(objs, request)
-        records = {model._meta.verbose_name for model, page in self.admin_site._registry.items() if isinstance(page, ReadOnlyAdmin)}
-        return deleted, counts, missing - records, protected
+        rows = list(objs)
+        collector = Collector(using=router.db_for_write(self.model), origin=objs)
+        try:
+            collector.collect(rows)
+        except (ProtectedError, RestrictedError):
+            # What is in the way is named.
+            return super().get_deleted_objects(objs, request)
+        counts = Counter({model: len(found) for model, found in collector.data.items()})
+        for found in collector.fast_deletes:
+            counts[found.model] += found.count()
+        missing = {self.opts.verbose_name for row in rows if not self.has_delete_permission(request, row)}
+        missing |= {model._meta.verbose_name for model in counts if counts[model] and not self._goes_along(request, model)}
+        shown = {model._meta.verbose_name_plural: count for model, count in counts.items() if count}
+        return [self._link(row) for row in rows], shown, missing, []
+
+    def _goes_along(self, request: HttpRequest, model: type[Model]) -> bool:
+        page = self.admin_site._registry.get(model)
+        return page is None or page is self or isinstance(page, ReadOnlyAdmin) or page.has_delete_permission(request)
+
+    def _link(self, row: Any) -> str:
+        url = reverse(f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_change", args=[quote(row.pk)])
+        return format_html('{}: <a href="{}">{}</a>', capfirst(self.opts.verbose_name), url, row)
 
     def _each(self, request: HttpRequest, queryset: QuerySet[Any], method: str, done: str) -> None:
         rows = list(queryset.order_by("pk"))
