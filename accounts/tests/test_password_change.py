@@ -85,7 +85,7 @@ class TestChange:
         make_session(alice)
 
         # Two reads and a write of the user, two and two of the sessions and their tokens, and the savepoints around them.
-        with django_assert_num_queries(15):
+        with django_assert_num_queries(11):
             change(alices)
 
 
