@@ -36,8 +36,10 @@ class IsOwner(IsAuthenticated):
     audience = "Only for the user whose it is."
 
     def has_object_permission(self, request: Request, view: APIView, obj: Any) -> bool:
-        owner_id = obj.pk if obj._meta.model is type(request.user) else getattr(obj, f"{obj.owner_field}_id")
-        return bool(owner_id == request.user.pk)
+        if obj._meta.model is type(request.user):
+            return bool(obj.pk == request.user.pk)
+        # The column, so that the owner's row is not read.
+        return bool(getattr(obj, f"{getattr(obj, 'owner_field', 'user')}_id") == request.user.pk)
 
 
 class MayReadDocs(BasePermission):
