@@ -1,4 +1,14 @@
-from django.apps import AppConfig
+from pathlib import Path
+
+from django.apps import AppConfig, apps
+from django.conf import settings
+
+
+def own_apps() -> list[str]:
+    """
+    Return the names of the installed apps that are this project's own: their folders lie beside `manage.py`.
+    """
+    return [app.name for app in apps.get_app_configs() if Path(app.path).parent == Path(settings.BASE_DIR)]
 
 
 class CommonConfig(AppConfig):

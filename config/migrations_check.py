@@ -11,9 +11,10 @@ import os
 import django
 from django.core.management import call_command
 
+from common.apps import own_apps
+
 # A table that does not exist yet has no code that could break.
 INITIAL = "0001_initial"
-APPS = ("accounts", "posts", "tasks", "tiers")
 
 
 def main() -> None:
@@ -24,7 +25,7 @@ def main() -> None:
 
     call_command(
         Command(),
-        include_apps=list(APPS),
+        include_apps=own_apps(),
         ignore_name=[INITIAL],
         no_cache=True,
         quiet=["ok", "ignore"],

@@ -1,5 +1,6 @@
 import re
 
+from common.apps import own_apps
 from config import env_docs
 from config.env import Environment
 from conftest import BASE_DIR
@@ -40,7 +41,7 @@ def test_every_link_of_the_readme_leads_somewhere() -> None:
 def test_the_environment_is_read_in_one_place() -> None:
     readers = {
         str(path.relative_to(BASE_DIR))
-        for app in ("accounts", "common", "config", "posts", "tasks", "tiers")
+        for app in ("config", *own_apps())
         for path in (BASE_DIR / app).rglob("*.py")
         if "tests" not in path.parts and re.search(r"os\.(environ(\.get|\[\")|getenv)", path.read_text(encoding="utf-8"))
     }
