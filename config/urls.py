@@ -12,8 +12,11 @@ from common.routing import API_PREFIX, path
 admin.site.site_header = admin.site.site_title = settings.APP_NAME
 
 urlpatterns = [
-    # Posts come last: their paths begin with a username.
-    django_path(API_PREFIX, include([*(django_path("", include(f"{app}.urls")) for app in ("accounts", "tiers", "tasks", "posts"))])),
+    django_path(API_PREFIX, include("accounts.urls")),
+    django_path(API_PREFIX, include("tiers.urls")),
+    django_path(API_PREFIX, include("tasks.urls")),
+    # Last of the API: its paths begin with a username.
+    django_path(API_PREFIX, include("posts.urls")),
     path("health", LiveView.as_view(), name="health"),
     path("health/ready", ReadyView.as_view(), name="ready"),
     path("metrics", MetricsView.as_view(), name="metrics"),

@@ -1,7 +1,12 @@
-from common.tests.budgets import ANONYMOUS, Budget, Cost
-from conftest import PASSWORD
+from typing import Any
 
-from .factories import registration
+from common.tests.budgets import ANONYMOUS, AdminList, Budget, Cost
+from conftest import PASSWORD, make_user
+from tiers.models import Tier
+
+from ..mail_tokens import EMAIL_VERIFICATION, PASSWORD_RESET, make_token
+from ..models import Session, User
+from .factories import make_session, registration
 
 NEW_PASSWORD = "An0ther-one!"
 CREDENTIALS = {"username": "alice", "password": PASSWORD}
@@ -49,3 +54,22 @@ BUDGETS = [
     Budget("getUserTier", "bob", "GET user/alice/tier", Cost(sql=1, cache=1)),
     Budget("setUserTier", "admin", "PATCH user/alice/tier", Cost(sql=5, cache=3), {"tier_id": None}),
 ]
+
+
+def user(number: int) -> User:
+    made: User = make_user(f"user{number}", tier=Tier.objects.create(name=f"tier of user {number}"))
+    return made
+
+
+ADMIN_LISTS = {
+    User: AdminList(user, sql=7),
+    Session: AdminList(lambda number: make_session(user(number)), sql=5),
+}
+
+
+def make_rows(alice: Any) -> dict[str, str]:
+    return {
+        "session": str(make_session(alice).pk),
+        "reset_token": make_token(PASSWORD_RESET, alice),
+        "verification_token": make_token(EMAIL_VERIFICATION, alice),
+    }

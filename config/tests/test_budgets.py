@@ -3,33 +3,23 @@ What every operation of the API costs, counted; one that is added later has to n
 """
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 import pytest
-from django.apps import apps
-from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import resolve
 from rest_framework.test import APIClient
 
-from accounts.mail_tokens import EMAIL_VERIFICATION, PASSWORD_RESET, make_token
 from accounts.models import User
-from accounts.tests.factories import make_session
 from common.routing import readable
-from common.tests.budgets import ANONYMOUS, Budget, Cost
+from common.tests.budgets import ANONYMOUS, Budget, Cost, all_budgets, of_every_app
 from common.tests.openapi import description, operations
 from common.tests.redis_commands import commands_by_service
-from posts.tests.factories import make_post
-from tasks.models import Status
-from tasks.tests.factories import make_task
-from tiers.tests.factories import make_rate_limit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-OWN_APPS = [app.name for app in apps.get_app_configs() if str(settings.BASE_DIR) == str(app.path).rpartition("/")[0]]
-BUDGETS: list[Budget] = [budget for name in OWN_APPS for budget in import_module(f"{name}.tests.budgets").BUDGETS]
+BUDGETS = all_budgets()
 every_budget = pytest.mark.parametrize(
     "budget", BUDGETS, ids=lambda budget: f"{budget.operation} {budget.call} by {budget.caller}{' again' if budget.is_hit else ''}"
 )
@@ -51,17 +41,7 @@ def names(alice: Any, bob: Any, free: Any, pro: Any) -> dict[str, str]:
     APIClient().post("/api/v1/tasks/task?message=hello")
     APIClient().post("/api/v1/password/forgot", {"email": bob.email})
     alice = User.objects.get(pk=alice.pk)
-    return {
-        "limit": str(make_rate_limit(free).pk),
-        "post": str(make_post(alice).pk),
-        "session": str(make_session(alice).pk),
-        "task": make_task(alice).pk.hex,
-        "failed_task": make_task(alice, status=Status.FAILED).pk.hex,
-        "open_task": make_task().pk.hex,
-        "open_failed_task": make_task(status=Status.FAILED).pk.hex,
-        "reset_token": make_token(PASSWORD_RESET, alice),
-        "verification_token": make_token(EMAIL_VERIFICATION, alice),
-    }
+    return {name: text for make_rows in of_every_app("make_rows") for name, text in make_rows(alice).items()}
 
 
 @pytest.fixture

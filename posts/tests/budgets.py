@@ -1,4 +1,10 @@
-from common.tests.budgets import ANONYMOUS, Budget, Cost
+from typing import Any
+
+from common.tests.budgets import ANONYMOUS, AdminList, Budget, Cost
+from conftest import make_user
+
+from ..models import Post
+from .factories import make_post
 
 POST = {"title": "Hello", "text": "World"}
 
@@ -18,3 +24,8 @@ BUDGETS = [
     Budget("deletePost", "alice", "DELETE alice/post/{post}", Cost(sql=6, cache=3)),
     Budget("deletePostFromDatabase", "admin", "DELETE alice/db_post/{post}", Cost(sql=6, cache=3)),
 ]
+ADMIN_LISTS = {Post: AdminList(lambda number: make_post(make_user(f"user{number}")), sql=5)}
+
+
+def make_rows(alice: Any) -> dict[str, str]:
+    return {"post": str(make_post(alice).pk)}

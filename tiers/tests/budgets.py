@@ -1,4 +1,9 @@
-from common.tests.budgets import ANONYMOUS, Budget, Cost
+from typing import Any
+
+from common.tests.budgets import ANONYMOUS, AdminList, Budget, Cost
+
+from ..models import Tier
+from .factories import make_rate_limit, make_tier
 
 LIMIT = {"path": "api/v1/users", "limit": 5, "period": 60}
 
@@ -26,3 +31,16 @@ BUDGETS = [
     Budget("updateRateLimit", "admin", "PATCH tier/free/rate_limit/{limit}", Cost(sql=6, cache=3), {"limit": 7}),
     Budget("deleteRateLimit", "admin", "DELETE tier/free/rate_limit/{limit}", Cost(sql=6, cache=3)),
 ]
+
+
+def tier(number: int) -> Tier:
+    made = make_tier(f"tier {number}")
+    make_rate_limit(made)
+    return made
+
+
+ADMIN_LISTS = {Tier: AdminList(tier, sql=5)}
+
+
+def make_rows(alice: Any) -> dict[str, str]:
+    return {"limit": str(make_rate_limit(Tier.objects.get(name="free")).pk)}
