@@ -12,7 +12,7 @@ from django.urls import resolve
 from rest_framework.test import APIClient
 
 from accounts.models import User
-from common.routing import readable
+from common.routing import api_patterns, readable
 from common.tests.budgets import ANONYMOUS, Budget, Cost, all_budgets, of_every_app
 from common.tests.openapi import description, operations
 from common.tests.redis_commands import commands_by_service
@@ -96,5 +96,23 @@ def test_every_operation_has_a_budget() -> None:
         # What an anonymous caller may keep, the cache keeps for all of them.
         if "304" in operation["responses"]:
             needed.add((operation["operationId"], True, True))
+    # And for who is signed in too, where the answer depends on nobody.
+    needed |= {(operation_id, False, True) for operation_id in operations_that_are_the_same_for_all()}
 
     assert needed - found == set()
+
+
+def operations_that_are_the_same_for_all() -> set[str]:
+    found = set()
+    for route, pattern in api_patterns():
+        callback: Any = pattern.callback
+        action = getattr(callback, "actions", {}).get("get")
+        caching = getattr(getattr(callback.cls, action), "caching", None) if action else None
+        if caching and caching.same_for_all:
+            found.add(description()["paths"][f"/{readable(route)}"]["get"]["operationId"])
+    return found
+
+
+def test_an_answer_that_is_the_same_for_all_is_told_from_others() -> None:
+    assert {"listPosts", "getPost", "listTiers", "getTier"} <= operations_that_are_the_same_for_all()
+    assert operations_that_are_the_same_for_all().isdisjoint({"listUsers", "getUser", "getUserTier"})
