@@ -6,12 +6,13 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from accounts.models import Session, User
+from common.tests.budgets import all_admin_lists
 from conftest import PASSWORD, make_user
 from posts.models import Post
 from tasks.models import Task
-from tiers.models import RateLimit, Tier
+from tiers.models import Tier
 
-from .factories import log_in, make_post, make_session, make_task
+from .factories import log_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -52,9 +53,8 @@ class TestLogin:
 
 class TestPages:
     @pytest.fixture
-    def rows(self, alice: Any, free: Tier) -> dict[type[Any], Any]:
-        RateLimit.objects.create(tier=free, path="api_v1_tasks_task", limit=5, period=60)
-        return {User: alice, Tier: free, Session: make_session(alice), Post: make_post(alice), Task: make_task(alice)}
+    def rows(self, db: None) -> dict[type[Any], Any]:
+        return {model: costs.make(number) for number, (model, costs) in enumerate(all_admin_lists().items())}
 
     def test_every_registered_model_has_a_row_here(self, rows: dict[type[Any], Any]) -> None:
         assert set(rows) == set(django_admin.site._registry)

@@ -66,6 +66,13 @@ def all_budgets() -> list[Budget]:
     return [budget for budgets in of_every_app("BUDGETS") for budget in budgets]
 
 
+def all_admin_lists() -> dict[Any, AdminList]:
+    """
+    Return what the lists of the admin cost, by model.
+    """
+    return {model: costs for lists in of_every_app("ADMIN_LISTS") for model, costs in lists.items()}
+
+
 BUDGETS = [
     Budget("getHealth", ANONYMOUS, "GET /health", Cost()),
     Budget("getReadiness", ANONYMOUS, "GET /health/ready", Cost(sql=1, cache=1, limits=1, queue=5)),

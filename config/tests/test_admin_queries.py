@@ -11,11 +11,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from common.tests.budgets import AdminList, of_every_app
+from common.tests.budgets import all_admin_lists
 
 pytestmark = pytest.mark.django_db
 
-LISTS: dict[Any, AdminList] = {model: costs for lists in of_every_app("ADMIN_LISTS") for model, costs in lists.items()}
+LISTS = all_admin_lists()
 
 
 def queries(browser: Client, url: str) -> int:
