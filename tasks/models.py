@@ -21,7 +21,7 @@ MAX_LOSSES = 5
 MAX_ERROR, MAX_TRACEBACK = 2_000, 20_000
 
 # What a task costs is mostly in these statements; the ORM takes longer to compile them than the database to run them.
-# For the first two nobody waits for the disk: should the database crash and forget them, the task is sent and claimed once more.
+# For NOTE_SENT and CLAIM nobody waits for the disk: should the database crash and forget them, the task is sent and claimed once more.
 NOTE_SENT = """
 UPDATE tasks_task SET sent_at = statement_timestamp()
 WHERE id = %s AND attempt = %s AND set_config('synchronous_commit', 'off', true) = 'off'
