@@ -182,7 +182,6 @@ class UserViewSet(ViewSet):
         "tier": (NotFound("Tier not found"),),
         "set_tier": (NotFound("Tier not found"), Conflict(OUTDATED)),
     }
-    lookup_field = "username"
 
     def get_permissions(self) -> list[BasePermission]:
         if self.action in ("destroy_row", "set_tier", "rate_limits"):

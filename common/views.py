@@ -152,14 +152,12 @@ class ViewSet(RefusalOrderMixin, viewsets.GenericViewSet[Any]):
     def get_serializer_class(self) -> type[BaseSerializer[Any]]:
         return self.output_serializers.get(self.action) or super().get_serializer_class()
 
-    def validate(self, instance: Any = None, **context: Any) -> Any:
+    def validate(self, instance: Any = None) -> Any:
         """
         Return the action's input serializer, validated; with an `instance`, only the fields that the body names are changed.
         """
         serializer_class = self.input_serializers[self.action]
-        serializer = serializer_class(
-            instance, data=self.read_body(), partial=instance is not None, context={**self.get_serializer_context(), **context}
-        )
+        serializer = serializer_class(instance, data=self.read_body(), partial=instance is not None, context=self.get_serializer_context())
         serializer.is_valid(raise_exception=True)
         return serializer
 

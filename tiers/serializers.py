@@ -72,9 +72,6 @@ class RateLimitInputSerializer(StrictModelSerializer):
     def validate_name(self, value: str | None) -> str:
         return value or ""
 
-    def create(self, validated_data: dict[str, Any]) -> RateLimit:
-        return RateLimit.objects.create(**validated_data)
-
 
 class UsageSerializer(serializers.Serializer[Any]):
     """
