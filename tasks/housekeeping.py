@@ -4,17 +4,16 @@ Removal of what is over, so that tables stay in proportion to the work that is g
 
 import logging
 from datetime import timedelta
-from typing import Any
 
 from django.conf import settings
-from django.db.models import QuerySet
 from django.utils import timezone
+
+from common.housekeeping import BATCH, remove
 
 from .idempotency import LIFETIME
 from .models import UNFINISHED, IdempotencyKey, Task
 
 logger = logging.getLogger(__name__)
-BATCH = 1000
 
 
 def remove_old(batch: int = BATCH) -> tuple[int, int]:
@@ -25,18 +24,7 @@ def remove_old(batch: int = BATCH) -> tuple[int, int]:
     """
     now = timezone.now()
     ended = Task.objects.exclude(status__in=UNFINISHED).filter(finished_at__lt=now - timedelta(days=settings.TASK_RECORD_DAYS))
-    tasks = _remove(ended, batch)
-    keys = _remove(IdempotencyKey.objects.filter(created_at__lt=now - LIFETIME), batch)
+    tasks = remove(ended, batch)
+    keys = remove(IdempotencyKey.objects.filter(created_at__lt=now - LIFETIME), batch)
     logger.info("Removed what is over: %s tasks, %s idempotency keys", tasks, keys)
     return tasks, keys
-
-
-def _remove(rows: QuerySet[Any], batch: int) -> int:
-    """
-    Remove the rows in short statements.
-    """
-    removed = 0
-    while keys := list(rows.order_by("pk").values_list("pk", flat=True)[:batch]):
-        count = rows.model.objects.filter(pk__in=keys).delete()[1].get(rows.model._meta.label, 0)
-        removed += count
-    return removed
