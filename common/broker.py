@@ -13,6 +13,8 @@ from redis.retry import Retry
 
 from .redis_client import ThreadRedis
 
+# How redis-py and kombu write the URL of a server on a Unix socket; all other URLs are the same for both.
+WRITTEN = (("unix://", "redis+socket://"), ("?db=", "?virtual_host="))
 TIMEOUT_SECONDS = 0.5
 # A worker shows every few seconds that it consumes; one that was silent for this long does not.
 SILENT_AFTER_SECONDS = 15
@@ -26,13 +28,23 @@ class Consumer(NamedTuple):
     seconds_ago: float
 
 
+def broker_url(redis_url: str) -> str:
+    """
+    Return what kombu calls the server that redis-py knows by this URL.
+    """
+    for for_redis, for_kombu in WRITTEN:
+        redis_url = redis_url.replace(for_redis, for_kombu)
+    return redis_url
+
+
 def connection() -> Redis:
     return _connection(settings.CELERY_BROKER_URL)
 
 
 @lru_cache(maxsize=8)
-def _connection(broker_url: str) -> Redis:
-    url = broker_url.replace("redis+socket://", "unix://").replace("?virtual_host=", "?db=")
+def _connection(url: str) -> Redis:
+    for for_redis, for_kombu in WRITTEN:
+        url = url.replace(for_kombu, for_redis)
     # One try: who asks has a request to answer.
     return ThreadRedis.from_url(
         url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS, retry=Retry(NoBackoff(), 0), health_check_interval=0

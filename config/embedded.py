@@ -57,9 +57,6 @@ class Addresses:
     def redis_url(self, database: int) -> str:
         return f"unix://{quote(str(self.valkey))}?db={database}"
 
-    def broker_url(self, database: int) -> str:
-        return f"redis+socket://{quote(str(self.valkey))}?virtual_host={database}"
-
 
 def addresses(directory: Path) -> Addresses:
     """

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import django_stubs_ext
 from kombu import Queue
 
+from common.broker import broker_url
 from common.signing_keys import private_key
 
 from . import embedded
@@ -132,9 +133,7 @@ CACHES: dict[str, dict[str, Any]] = {
 # Each has a purpose: what takes long must not hold up the others, and mails wait for nobody.
 TASK_QUEUES = ("default", "slow", "mail")
 TASK_RECORD_DAYS = ENV.task_record_days
-CELERY_BROKER_URL = (
-    (ENV.redis_server("queue") or EMBEDDED.redis_url(2)).replace("unix://", "redis+socket://").replace("?db=", "?virtual_host=")
-)
+CELERY_BROKER_URL = broker_url(ENV.redis_server("queue") or EMBEDDED.redis_url(2))
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # Sending tries once, half a second at most, and does not hold the request up: what was not sent is sent again by the sweep.
 CELERY_BROKER_TRANSPORT_OPTIONS = {"max_retries": 0, "socket_timeout": 5, "socket_connect_timeout": 0.5, "visibility_timeout": 3600}

@@ -21,6 +21,7 @@ import pytest
 import redis
 from kombu import Connection
 
+from common.broker import broker_url
 from common.tests.servers import wait_until
 from config import embedded
 
@@ -106,14 +107,14 @@ class TestAddresses:
 
         assert found.database_url == "postgresql://postgres@/app?host=%2Fa%20b%2Fpostgres"
         assert found.redis_url(2) == "unix:///a%20b/socket?db=2"
-        assert found.broker_url(3) == "redis+socket:///a%20b/socket?virtual_host=3"
+        assert broker_url(found.redis_url(3)) == "redis+socket:///a%20b/socket?virtual_host=3"
 
     def test_servers_answer_there(self, directory: Path, start: Start) -> None:
         found = start(directory).ready()
 
         assert found == embedded.addresses(directory)
         assert query(found, "SELECT current_database() || ' ' || upper('é')") == "app É"
-        with Connection(found.broker_url(3)) as connection:
+        with Connection(broker_url(found.redis_url(3))) as connection:
             channel: Any = connection.default_channel
             channel.client.set("key", "in database 3")
         with redis.Redis.from_url(found.redis_url(3)) as client:
