@@ -43,4 +43,4 @@ class UsernameOrEmailBackend(ModelBackend):
         return user if is_right and self.user_can_authenticate(user) else None
 
     def user_can_authenticate(self, user: Any) -> bool:
-        return bool(user.is_active and not user.is_deleted)
+        return bool(user.is_usable)

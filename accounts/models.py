@@ -11,6 +11,7 @@ from django.db.models.functions import Lower
 
 from common.cache import invalidate, word
 from common.exceptions import Conflict
+from common.fields import MAX_URL, URL_SCHEMES
 from common.models import SoftDeleteModel, SoftDeleteQuerySet, TimestampedModel
 from common.routing import first_path_words
 from tiers.models import Tier
@@ -85,9 +86,7 @@ class User(SoftDeleteModel, TimestampedModel, AbstractBaseUser, PermissionsMixin
     )
     email = models.EmailField(max_length=254)
     is_email_verified = models.BooleanField("e-mail verified", default=False, db_default=False)
-    profile_image_url = models.CharField(
-        max_length=2048, default=DEFAULT_PROFILE_IMAGE_URL, validators=[URLValidator(["http", "https", "ftp"])]
-    )
+    profile_image_url = models.CharField(max_length=MAX_URL, default=DEFAULT_PROFILE_IMAGE_URL, validators=[URLValidator(URL_SCHEMES)])
     tier = models.ForeignKey(Tier, null=True, blank=True, on_delete=models.PROTECT, related_name="users")
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField("may enter the admin", default=False)

@@ -11,6 +11,8 @@ from rest_framework import serializers
 
 MAX_INTEGER = 2_147_483_647
 MAX_BIG_INTEGER = 9_223_372_036_854_775_807
+MAX_URL = 2048
+URL_SCHEMES = ["http", "https", "ftp"]
 
 
 class StrictField(serializers.Field[Any, Any, Any, Any]):
@@ -80,9 +82,9 @@ class URLField(StringField):
     """
 
     def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("max_length", 2048)
+        kwargs.setdefault("max_length", MAX_URL)
         super().__init__(**kwargs)
-        self.validators.append(URLValidator(schemes=["http", "https", "ftp"], message="Input should be a valid URL.", code="value_error"))
+        self.validators.append(URLValidator(schemes=URL_SCHEMES, message="Input should be a valid URL.", code="value_error"))
 
 
 class IntegerField(StrictField):

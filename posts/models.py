@@ -6,7 +6,11 @@ from django.core.validators import MaxLengthValidator, MinLengthValidator, URLVa
 from django.db import models, transaction
 
 from common.cache import invalidate, word
+from common.fields import MAX_URL, URL_SCHEMES
 from common.models import SoftDeleteModel, SoftDeleteQuerySet, TimestampedModel
+
+MIN_TITLE, MAX_TITLE = 2, 30
+MIN_TEXT, MAX_TEXT = 1, 63_206
 
 
 class PostQuerySet(SoftDeleteQuerySet):
@@ -19,9 +23,9 @@ class PostQuerySet(SoftDeleteQuerySet):
 
 class Post(SoftDeleteModel, TimestampedModel):
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="posts", db_index=False)
-    title = models.CharField(max_length=30, validators=[MinLengthValidator(2)])
-    text = models.TextField(validators=[MinLengthValidator(1), MaxLengthValidator(63_206)])
-    media_url = models.CharField(max_length=2048, null=True, blank=True, validators=[URLValidator(["http", "https", "ftp"])])
+    title = models.CharField(max_length=MAX_TITLE, validators=[MinLengthValidator(MIN_TITLE)])
+    text = models.TextField(validators=[MinLengthValidator(MIN_TEXT), MaxLengthValidator(MAX_TEXT)])
+    media_url = models.CharField(max_length=MAX_URL, null=True, blank=True, validators=[URLValidator(URL_SCHEMES)])
 
     objects = PostQuerySet.as_manager()
     owner_field = "author"

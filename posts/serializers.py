@@ -3,7 +3,7 @@ from rest_framework import serializers
 from common.fields import StringField, URLField
 from common.serializers import RowSerializer, StrictModelSerializer
 
-from .models import Post
+from .models import MAX_TEXT, MAX_TITLE, MIN_TEXT, MIN_TITLE, Post
 
 
 class PostSerializer(RowSerializer[Post]):
@@ -26,8 +26,8 @@ class PostSerializer(RowSerializer[Post]):
 class PostInputSerializer(StrictModelSerializer):
     example = {"title": "Hello", "text": "The first of many.", "media_url": "https://example.com/sunrise.jpg"}
 
-    title = StringField(min_length=2, max_length=30)
-    text = StringField(min_length=1, max_length=63_206)
+    title = StringField(min_length=MIN_TITLE, max_length=MAX_TITLE)
+    text = StringField(min_length=MIN_TEXT, max_length=MAX_TEXT)
     media_url = URLField(required=False, allow_null=True)
 
     class Meta:
