@@ -18,6 +18,8 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from common.rates import Rate
+
 from .env_keys import SAMPLE_VALUES, SECRET_KEY_COMMAND, key_problems, secret_key_problem
 from .env_types import (
     BLANK,
@@ -29,7 +31,6 @@ from .env_types import (
     Origins,
     Port,
     PostgresURL,
-    Rate,
     RateOrOff,
     RedisURL,
     SecretFiles,

@@ -5,8 +5,9 @@ Write `docs/configuration.md` and `.env.example` from `config.env`: `make docs`.
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from common.rates import Rate
+
 from .env import BASE_DIR, Environment
-from .env_types import Rate
 
 CONFIGURATION = BASE_DIR / "docs" / "configuration.md"
 EXAMPLE = BASE_DIR / ".env.example"

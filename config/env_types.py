@@ -18,14 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode, PydanticBaseSettingsSource
 
-
-class Rate(NamedTuple):
-    """
-    `limit` calls in `period` seconds; written `<calls>/<seconds>`.
-    """
-
-    limit: int
-    period: int
+from common.rates import Rate
 
 
 def _split(value: object) -> object:

@@ -9,12 +9,13 @@ import django_stubs_ext
 from kombu import Queue
 
 from common.broker import broker_url
+from common.rates import Rate
 from common.signing_keys import private_key
 
 from . import embedded
 from .database import database
 from .env import BASE_DIR, LOCAL_DIR, load, local_secret_key
-from .env_types import Rate, mail_server
+from .env_types import mail_server
 from .logs import logging_config
 
 # Lets `ModelAdmin[Post]` and the like be written where Django's own classes take no parameters.

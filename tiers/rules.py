@@ -4,14 +4,14 @@ The limits of all tiers, kept in the process.
 
 from typing import Any, NamedTuple
 
-from .models import Tier
+from common.rates import Rate
 
-Rate = tuple[int, int]
+from .models import Tier
 
 
 class TierRules(NamedTuple):
     """
-    A tier's name, and by route in stored form `(limit, period)`.
+    A tier's name, and its rates by route in stored form.
     """
 
     name: str
@@ -60,7 +60,7 @@ def _read(**wanted: Any) -> dict[int, TierRules]:
         rates = found.setdefault(tier_id, TierRules(name, {})).rates
         # A tier without limits is a row without one.
         if path is not None:
-            rates[path] = (limit, period)
+            rates[path] = Rate(limit, period)
     return found
 
 

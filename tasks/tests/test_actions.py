@@ -9,8 +9,8 @@ import pytest
 from pytest_django import DjangoAssertNumQueries, Settings
 from rest_framework.test import APIClient
 
+from common.rates import Rate
 from common.tests.answers import refused, said
-from config.env_types import Rate
 
 from ..models import Status, Task
 from .factories import make_task

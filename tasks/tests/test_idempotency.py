@@ -15,9 +15,9 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from rest_framework.test import APIClient
 
 from accounts.tests.factories import bearer, log_in
+from common.rates import Rate
 from common.tests.answers import said
 from common.tests.servers import Server
-from config.env_types import Rate
 
 from ..models import IdempotencyKey, Status, Task
 from .factories import make_task

@@ -5,7 +5,7 @@ from django.test.utils import override_script_prefix
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from config.env_types import Rate
+from common.rates import Rate
 
 from ..models import Status
 from .factories import make_task
