@@ -6,10 +6,12 @@ import json
 import logging
 import os
 import re
+import signal
 import socket
 import time
 import traceback
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -30,6 +32,8 @@ logger = logging.getLogger(__name__)
 # How long to ask the database to end a statement.
 CANCEL_SECONDS = 2.0
 MAX_RESULT_BYTES = 10_000_000
+# What ends a process of the pool: systemd, honcho and a terminal send it to the worker's whole group.
+ENDINGS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
 # What PostgreSQL's JSON does not hold, unless the backslash itself is escaped.
 NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -60,10 +64,35 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getppid() if in_pool() else os.getpid()}"
 
 
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """
+    Let the signals pass that would end this process in the middle of a task: the worker gets them too, and knows how much time there is.
+
+    Between tasks they end it, as Celery's pool expects when it shrinks.
+    """
+    # Not SIG_IGN, which a program that the function starts would inherit.
+    handlers = [(number, signal.signal(number, _pass)) for number in ENDINGS]
+    try:
+        yield
+    finally:
+        for number, handler in handlers:
+            signal.signal(number, handler)
+
+
+def _pass(number: int, frame: Any) -> None:
+    pass
+
+
 def run(task_id: str) -> None:
     """
     Claim the task, run its function and record how it ended.
     """
+    with _uninterrupted() if in_pool() else nullcontext():
+        _run(task_id)
+
+
+def _run(task_id: str) -> None:
     task = _claim(task_id)
     if task is None:
         return
