@@ -45,7 +45,7 @@ def main() -> None:
     if status := subprocess.run([sys.executable, "-m", "config.run", "prepare"], cwd=BASE_DIR, check=False).returncode:
         sys.exit(status)
 
-    from honcho.manager import Manager  # Only here: manage.py imports this module where honcho is not installed.
+    from .manager import Manager  # Only here: manage.py imports this module where honcho is not installed.
 
     manager = Manager()
     for name, command in processes(env).items():
