@@ -4,6 +4,7 @@
 
 import os
 import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from typing import Any, NoReturn
 
 import django
 from django.core.management import CommandError, call_command
@@ -22,6 +24,7 @@ from .env import BASE_DIR, LOCAL_DIR, Environment, load
 
 # What the manager reports when Ctrl-C or SIGTERM ended it.
 STOPPED = (130, 143)
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 COMMANDS = (("migrate", "--no-input", "--verbosity=0"), ("create_first_superuser",), ("create_first_tier",))
 
 
@@ -38,11 +41,14 @@ def start_embedded_servers(env: Environment | None = None) -> None:
 
 
 def main() -> None:
+    for number in STOPS:
+        # Whoever has one ignored wants that, as nohup does.
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _end)
     env = load()
     require_free_port(env.port)
     start_embedded_servers(env)
-    # In a process of its own: this one stays small, and forks.
-    if status := subprocess.run([sys.executable, "-m", "config.run", "prepare"], cwd=BASE_DIR, check=False).returncode:
+    if status := _prepared():
         sys.exit(status)
 
     from .manager import Manager  # Only here: manage.py imports this module where honcho is not installed.
@@ -54,6 +60,26 @@ def main() -> None:
     manager.loop()
     # Each process was told to stop; only one that stopped by itself before is a failure.
     sys.exit(0 if manager.returncode in STOPPED else manager.returncode)
+
+
+def _end(number: int, _frame: Any) -> NoReturn:
+    # A terminal that is closed tells it more than once.
+    for each in STOPS:
+        signal.signal(each, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
+def _prepared() -> int:
+    """
+    Run `prepare()` in a process of its own, so that this one stays small, and forks; return its status.
+    """
+    # In a session of its own: a signal reaches it from here only, and nothing is printed twice.
+    with subprocess.Popen([sys.executable, "-m", "config.run", "prepare"], cwd=BASE_DIR, start_new_session=True) as process:
+        try:
+            return process.wait()
+        except SystemExit:
+            process.terminate()
+            raise
 
 
 def processes(env: Environment) -> dict[str, str]:

@@ -3,6 +3,7 @@ How `make run` ends, whatever it is doing and however it is told.
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -108,6 +109,21 @@ def test_a_terminal_takes_everything_along_and_no_task_fails(number: signal.Sign
     command = [".venv/bin/python", "manage.py", "shell", "-v0", "-c", TASKS]
     status = subprocess.run(command, cwd=checkout, env=BARE_ENVIRONMENT, capture_output=True, text=True, check=True).stdout
     assert status.strip() in ("succeeded", "queued")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_it_may_be_told_to_stop_while_it_prepares_the_database(number: signal.Signals, checkout: Path) -> None:
+    with background([".venv/bin/python", "-m", "config.run"], checkout) as process:
+        wait_until(lambda: re.search(r"config\.run prepare", "\n".join(processes_of(checkout))), seconds=120, what="the preparation")
+
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+
+        assert process.wait(60) == 128 + number
+        wait_until(lambda: not processes_of(checkout), seconds=60, what=lambda: f"the end of {processes_of(checkout)}")
+    assert output(checkout) == ""
 
 
 def test_what_has_not_started_yet_is_stopped_too(tmp_path: Path, checkout: Path) -> None:
