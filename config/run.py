@@ -2,6 +2,7 @@
 `make run`: the whole project on this machine, started and stopped together.
 """
 
+import errno
 import os
 import shlex
 import signal
@@ -99,8 +100,10 @@ def require_free_port(port: int) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
-        except OSError:
-            sys.exit(f"Port {port} is taken. Stop what listens there, or choose another: make run PORT={port + 1}")
+        except OSError as exc:
+            if exc.errno == errno.EADDRINUSE:
+                sys.exit(f"Port {port} is taken. Stop what listens there, or choose another: make run PORT={port + 1}")
+            sys.exit(f"Port {port} cannot be used: {exc.strerror}. Choose another: make run PORT=8000")
 
 
 def announce(env: Environment) -> None:
@@ -121,8 +124,8 @@ def announce(env: Environment) -> None:
         "",
         f"  API    {base}/api/v1/",
         f"  Docs   {base}/docs",
-        f"  Admin  {base}/admin/   log in as '{env.admin_username}'",
-        "         forgotten the password? .venv/bin/python manage.py changepassword " + env.admin_username,
+        f"  Admin  {base}/admin/   log in as a superuser",
+        "         forgotten the password? .venv/bin/python manage.py changepassword USERNAME",
         "  Stop   Ctrl-C",
         "",
     )
@@ -154,7 +157,11 @@ def psql() -> None:
         os.set_inheritable(lock, True)
     # Not on the command line, which would show the password.
     variables = libpq_variables(env, embedded.addresses(LOCAL_DIR))
-    os.execve(embedded.binary("psql"), ["psql"], {**os.environ, **variables})  # noqa: S606 - there is no shell in between
+    try:
+        program = embedded.binary("psql")
+    except embedded.EmbeddedError as exc:
+        sys.exit(str(exc))
+    os.execve(program, ["psql"], {**os.environ, **variables})  # noqa: S606 - there is no shell in between
 
 
 def reset() -> None:
