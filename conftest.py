@@ -46,7 +46,7 @@ TransactionTestCase._fixture_teardown = remove_rows  # type: ignore[attr-defined
 # A machine that stalls is not a broker that is away, and most tests have no beat that would send later what was not sent.
 broker.TIMEOUT_SECONDS = 5.0
 SLOW = "run embedded database request_metrics every_ending races key_rotation browser pending_invalidations cache_protocol mails commands"
-SLOW += " run_stops budgets faults consistency cache_faults cache_outage"
+SLOW += " budgets faults consistency cache_faults cache_outage"
 
 
 @pytest.hookimpl(trylast=True)

@@ -20,6 +20,7 @@ from common.tests.servers import answers, wait_until
 
 from .test_run import BARE_ENVIRONMENT, PATIENT, copied, processes_of
 
+pytestmark = pytest.mark.slow
 # A terminal with a command in it: SIGINT presses Ctrl-C, SIGKILL closes it. A suite run by nohup hands down signals that are ignored.
 TERMINAL = r"""
 import os, pty, signal, sys
