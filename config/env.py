@@ -146,7 +146,7 @@ class Environment(BaseSettings):
     admin_name: str = Field("Admin", min_length=2, max_length=30, description="Name of the first superuser.")
     admin_email: Email = Field("admin@example.com", description="E-mail address of the first superuser.")
     admin_username: Username = Field("admin", description="Username of the first superuser: 2 to 20 characters out of a-z and 0-9.")
-    admin_password: SecretStr = Field(BLANK, description="Password of the first superuser. Local default: generated and shown once. Required by `create_first_superuser` otherwise.")
+    admin_password: SecretStr = Field(BLANK, description="Password of the first superuser: 8 to 128 characters, neither common, nor like its names, nor only digits. Local default: generated and shown once. Required by `create_first_superuser` otherwise.")
     tier_name: str = Field("free", min_length=1, max_length=64, pattern=r"^[^/]+$", description="Name of the tier that `create_first_tier` creates.")
     default_tier: str = Field("", description="Name of the tier that a new user gets; blank: none.")
     # fmt: on

@@ -28,8 +28,10 @@ def deployment_problems(env: "Environment") -> Iterator[tuple[str, str]]:
         yield "DEFAULT_FROM_EMAIL", "is not set. Name the sender of the mails, such as Example <no-reply@example.com>."
     if env.require_verified_email and not env.email_url.get_secret_value():
         yield "EMAIL_URL", "is not set, but REQUIRE_VERIFIED_EMAIL is on: nobody could verify an address. Name a mail server."
-    if env.admin_password.get_secret_value() in SAMPLE_VALUES:
-        yield "ADMIN_PASSWORD", "is a sample value. Choose another, or leave it unset where the superuser exists."
+    password = env.admin_password.get_secret_value()
+    # `create_first_superuser` asks for more, but Django's validators cannot be asked before there are settings.
+    if password in SAMPLE_VALUES or (password and not 8 <= len(password) <= 128):
+        yield "ADMIN_PASSWORD", "is a sample value, or not of 8 to 128 characters. Choose another, or unset it where the superuser exists."
 
 
 def _server_problems(env: "Environment") -> Iterator[tuple[str, str]]:

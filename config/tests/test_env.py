@@ -177,6 +177,8 @@ class TestProduction:
             ("REDIS_RATE_LIMIT_URL", ""),
             ("REDIS_QUEUE_URL", ""),
             ("ADMIN_PASSWORD", "your_password"),
+            ("ADMIN_PASSWORD", "7 chars"),
+            ("ADMIN_PASSWORD", "x" * 129),
         ],
     )
     @pytest.mark.parametrize("environment", ["staging", "production"])

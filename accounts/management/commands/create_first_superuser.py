@@ -2,11 +2,14 @@ import secrets
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db import IntegrityError
 
 from accounts.models import User
+
+MAX_PASSWORD_LENGTH = 128  # Login takes no longer one.
 
 
 class Command(BaseCommand):
@@ -17,10 +20,11 @@ class Command(BaseCommand):
         if User.objects.active_superusers().exists():
             self.stdout.write("There is a superuser already; nothing to do.")
             return
-        password = first["password"] or self._generate_password()
         names = {"name": first["name"], "email": first["email"].lower(), "username": first["username"]}
         # Who sets these variables vouches for the address.
         user = User(**names, is_staff=True, is_superuser=True, is_email_verified=True)
+        password = first["password"] or self._generate_password()
+        self._check_password(password, user)
         user.set_password(password)
         try:
             user.full_clean()
@@ -39,3 +43,12 @@ class Command(BaseCommand):
         if settings.ENVIRONMENT != "local":
             raise CommandError("ADMIN_PASSWORD is not set. Set it, or ADMIN_PASSWORD_FILE, to create the first superuser.")
         return secrets.token_urlsafe(12)
+
+    def _check_password(self, password: str, user: User) -> None:
+        problems = [f"It may have at most {MAX_PASSWORD_LENGTH} characters."] if len(password) > MAX_PASSWORD_LENGTH else []
+        try:
+            validate_password(password, user)
+        except ValidationError as exc:
+            problems += exc.messages
+        if problems:
+            raise CommandError(f"ADMIN_PASSWORD is no password for the first superuser: {' '.join(problems)} Choose another.")
