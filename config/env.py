@@ -35,6 +35,7 @@ from .env_types import (
     RedisURL,
     SecretFiles,
     Sender,
+    TrustedOrigins,
     Username,
     secret_file_problems,
 )
@@ -72,7 +73,7 @@ class Environment(BaseSettings):
     license_name: str = Field("MIT", description="License that the API's documentation names.")
 
     allowed_hosts: List = Field([], description="Host names that this site answers to, separated by commas. Local default: the loopback names. Required otherwise; `*` is refused.")
-    csrf_trusted_origins: List = Field([], description="Further origins (`https://app.example.com`) whose pages may use the admin's forms and the refresh cookie.")
+    csrf_trusted_origins: TrustedOrigins = Field([], description="Further origins (`https://app.example.com`, or `https://*.example.com` for all below a name) whose pages may use the admin's forms and the refresh cookie. Only `https://` outside local.")
     cors_allowed_origins: Origins = Field([], description="Origins (`https://app.example.com`) whose pages may call the API with the refresh cookie, by CORS; blank: none. `*` is refused. On another site they need `REFRESH_COOKIE_SAMESITE=None` too.")
     trusted_proxy_count: int = Field(0, ge=0, le=16, description="How many proxies in front of this site append to `X-Forwarded-For`. With 0 that header is not read.")
     trusted_proxy_networks: Networks = Field(["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"], description="Networks, separated by commas, of the proxies that `TRUSTED_PROXY_COUNT` counts. `X-Forwarded-…` of whoever connects from elsewhere is not read.")
@@ -103,7 +104,7 @@ class Environment(BaseSettings):
     refresh_cookie_prefix: Literal["", "__Secure-"] = Field("", description="Put before the name of the refresh cookie; `__Secure-` forces `Secure`, and browsers hold to it.")
     password_hash_concurrency: int = Field(2, ge=1, le=64, description="Passwords that a process hashes at once, at 19 MiB each; the others wait, two seconds at most.")
 
-    database_url: PostgresURL = Field(BLANK, description="PostgreSQL as `postgresql://user:password@host:5432/name`; wins over `POSTGRES_*`. Local default: an embedded server. Required otherwise, or `POSTGRES_*`.")
+    database_url: PostgresURL = Field(BLANK, description="PostgreSQL as `postgresql://user:password@host:5432/name`, without a password where the server asks for none (a socket, a certificate) or `.pgpass` has it; wins over `POSTGRES_*`. Local default: an embedded server. Required otherwise, or `POSTGRES_*`.")
     postgres_server: str = Field("", description="Host of PostgreSQL.")
     postgres_port: Port = Field(5432, description="Port of PostgreSQL.")
     postgres_user: str = Field("postgres", description="User of PostgreSQL.")

@@ -20,6 +20,8 @@ from pydantic_settings import NoDecode, PydanticBaseSettingsSource
 
 from common.rates import Rate
 
+ORIGIN = r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?"
+
 
 def _split(value: object) -> object:
     return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
@@ -50,15 +52,25 @@ def _postgres_url(value: SecretStr) -> SecretStr:
     if scheme and scheme not in ("postgres", "postgresql"):
         raise ValueError("must be a PostgreSQL URL, such as postgresql://user:password@host:5432/name")
     try:
-        conninfo_to_dict(value.get_secret_value())
+        parameters = conninfo_to_dict(value.get_secret_value())
     except ProgrammingError:
         raise ValueError("cannot be read; it reads postgresql://user:password@host:5432/name") from None
+    # One for each host, which may be blank.
+    for port in str(parameters.get("port") or "").split(","):
+        if port and not (re.fullmatch(r"[0-9]{1,5}", port) and 1 <= int(port) <= 65535):
+            raise ValueError("has a port that is none; one is a number from 1 to 65535")
     return value
 
 
 def _redis_url(value: SecretStr) -> SecretStr:
-    if urlsplit(value.get_secret_value()).scheme not in ("", "redis", "rediss", "unix"):
+    url = value.get_secret_value()
+    if url and not url.startswith(("redis://", "rediss://", "unix://")):
         raise ValueError("must start with redis://, rediss:// or unix://")
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        # Without the original text, which may repeat a part of the password.
+        raise ValueError("has a port that is none, or a password in which / ? # or @ is not written as %2F %3F %23 or %40") from None
     return value
 
 
@@ -111,8 +123,17 @@ def _sender(value: str) -> str:
 
 def _origins(values: list[str]) -> list[str]:
     for value in values:
-        if not re.fullmatch(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?", value):
+        if not re.fullmatch(ORIGIN, value):
             raise ValueError(f"must list origins such as https://app.example.com, with neither path nor *; {value!r} is none")
+    return values
+
+
+def _trusted_origins(values: list[str]) -> list[str]:
+    for value in values:
+        if not re.fullmatch(ORIGIN, value.replace("://*.", "://", 1)):
+            raise ValueError(
+                f"must list origins such as https://app.example.com or https://*.example.com, without a path; {value!r} is none"
+            )
     return values
 
 
@@ -131,6 +152,7 @@ def _email(value: str) -> str:
 Networks = Annotated[list[str], NoDecode, BeforeValidator(_split), AfterValidator(_networks)]
 List = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 Origins = Annotated[list[str], NoDecode, BeforeValidator(_split), AfterValidator(_origins)]
+TrustedOrigins = Annotated[list[str], NoDecode, BeforeValidator(_split), AfterValidator(_trusted_origins)]
 RateOrOff = Annotated[Rate | None, NoDecode, BeforeValidator(_rate)]
 PostgresURL = Annotated[SecretStr, AfterValidator(_postgres_url)]
 RedisURL = Annotated[SecretStr, AfterValidator(_redis_url)]

@@ -142,7 +142,17 @@ class TestLocal:
         ("ACCESS_TOKEN_EXPIRE_MINUTES", "soon", "valid integer"),
         ("POSTGRES_PORT", "70000", "less than or equal to 65535"),
         ("DATABASE_URL", "mysql://x/y", "must be a PostgreSQL URL"),
+        ("DATABASE_URL", "postgresql://app:a@db:99999/app", "has a port that is none"),
+        ("DATABASE_URL", "postgresql://app:a@db:0/app", "has a port that is none"),
+        ("DATABASE_URL", "postgresql://app:a@db:5432,other:543x/app", "has a port that is none"),
         ("REDIS_CACHE_URL", "http://x", "must start with redis://"),
+        ("REDIS_CACHE_URL", "localhost", "must start with redis://"),
+        ("REDIS_QUEUE_URL", "localhost:6379", "must start with redis://"),
+        ("REDIS_RATE_LIMIT_URL", "redis://redis:99999/1", "has a port that is none"),
+        ("CSRF_TRUSTED_ORIGINS", "app.example.com", "must list origins"),
+        ("CSRF_TRUSTED_ORIGINS", "https://app.example.com,https://*", "'https://*' is none"),
+        ("CSRF_TRUSTED_ORIGINS", "https://*.", "must list origins"),
+        ("CSRF_TRUSTED_ORIGINS", "https://app.example.com/", "must list origins"),
         ("LOGIN_RATE_LIMIT", "many", "<calls>/<seconds>"),
         ("ADMIN_USERNAME", "your_username", "2 to 20 characters out of a-z and 0-9"),
         ("ADMIN_EMAIL", "your_email", "must be an e-mail address"),
@@ -172,8 +182,16 @@ class TestProduction:
             ("ALLOWED_HOSTS", "*"),
             ("ALLOWED_HOSTS", "api.example.com,*"),
             ("DATABASE_URL", ""),
+            ("CSRF_TRUSTED_ORIGINS", "http://app.example.com"),
+            ("CSRF_TRUSTED_ORIGINS", "https://app.example.com,http://*.example.com"),
             ("DATABASE_URL", "postgresql://app:your_password@db/app"),
+            ("DATABASE_URL", "postgresql://your_postgres_user:real@db/app"),
+            ("DATABASE_URL", "postgresql://app:real@your_server/app"),
+            ("DATABASE_URL", "postgresql://app:real@db,your_server/app"),
+            ("DATABASE_URL", "postgresql://app:real@db/your_db"),
             ("REDIS_CACHE_URL", ""),
+            ("REDIS_CACHE_URL", "redis://your_host:6379/0"),
+            ("REDIS_CACHE_URL", "redis://:your_password@redis:6379/0"),
             ("REDIS_RATE_LIMIT_URL", ""),
             ("REDIS_QUEUE_URL", ""),
             ("ADMIN_PASSWORD", "your_password"),
@@ -188,7 +206,14 @@ class TestProduction:
         assert message.startswith(f"Refusing to start (ENVIRONMENT={environment}):\n  {name}: ")
 
     @pytest.mark.parametrize(
-        ("name", "value"), [("POSTGRES_PASSWORD", ""), ("POSTGRES_PASSWORD", "your_password"), ("POSTGRES_SERVER", "your_server")]
+        ("name", "value"),
+        [
+            ("POSTGRES_PASSWORD", ""),
+            ("POSTGRES_PASSWORD", "your_password"),
+            ("POSTGRES_SERVER", "your_server"),
+            ("POSTGRES_USER", "your_postgres_user"),
+            ("POSTGRES_DB", "your_db"),
+        ],
     )
     def test_refuses_sample_values_of_the_database(self, name: str, value: str) -> None:
         names = {"DATABASE_URL": "", "POSTGRES_SERVER": "db", "POSTGRES_PASSWORD": "a-real-password", name: value}
