@@ -1,8 +1,9 @@
 """
 The typed environment: every variable that the project reads, its type, default and meaning.
 
-Values come from the process environment, else from `NAME_FILE` (a path to a file that holds a secret), else from the file that `ENV_FILE` names
-(`.env`). A blank value means the default, unknown names are ignored. `load()` refuses with one message that lists every problem.
+Values come from the process environment, else from the file that `ENV_FILE` names (`.env`). In each a secret may stand in a file of its own,
+which `NAME_FILE` names; `NAME` wins. A blank value means the default, unknown names are ignored. `load()` refuses with one message that lists
+every problem.
 """
 
 import contextlib
@@ -15,11 +16,12 @@ from urllib.parse import quote
 
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from common.rates import Rate
 
 from .env_deployment import deployment_problems
+from .env_files import read_files
 from .env_keys import SECRET_KEY_COMMAND, key_problems
 from .env_types import (
     BLANK,
@@ -33,11 +35,9 @@ from .env_types import (
     PostgresURL,
     RateOrOff,
     RedisURL,
-    SecretFiles,
     Sender,
     TrustedOrigins,
     Username,
-    secret_file_problems,
 )
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -61,7 +61,7 @@ class Environment(BaseSettings):
     One attribute a variable, in lower case; `description` and `group` feed `docs/configuration.md` and `.env.example`.
     """
 
-    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", env_file_encoding="utf-8")
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore")
 
     # fmt: off
     environment: Literal["local", "staging", "production"] = Field("local", description="Where this runs. Everything but `local` refuses missing and insecure values.")
@@ -162,17 +162,6 @@ class Environment(BaseSettings):
             name: value for name, value in values.items() if not (isinstance(value, str) and (not value.strip() or value.startswith("# ")))
         }
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the parent's signature
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, SecretFiles(settings_cls), dotenv_settings
-
     @property
     def is_local(self) -> bool:
         return self.environment == "local"
@@ -223,18 +212,19 @@ def load() -> Environment:
     """
     Read the environment, or raise `ConfigurationError` that names every problem.
     """
-    env_file = os.environ.get("ENV_FILE", ".env")
-    options: dict[str, Any] = {"_env_file": BASE_DIR / env_file if env_file else None}
-    problems = secret_file_problems(Environment.model_fields)
+    fields = Environment.model_fields
+    secret_names = [name.upper() for name, field in fields.items() if field.annotation is SecretStr]
+    found, problems = read_files(os.environ.get("ENV_FILE"), os.environ, secret_names, BASE_DIR)
+    values: dict[str, Any] = {name: value for name, value in found.items() if name in fields}
     try:
-        env = Environment(**options)
+        env = Environment(**values)
     except ValidationError as exc:
         for error in exc.errors(include_url=False, include_input=False):
             name = str(error["loc"][0])
-            problems[name.upper()] = f"{error['msg'].removeprefix('Value error, ')}. {Environment.model_fields[name].description}"
+            problems[name.upper()] = f"{error['msg'].removeprefix('Value error, ')}. {fields[name].description}"
         # Read once more without what is wrong, so that what is missing besides is told in the same breath.
-        defaults = {name: field.get_default() for name, field in Environment.model_fields.items() if name.upper() in problems}
-        env = Environment(**options, **defaults)
+        defaults = {name: field.get_default() for name, field in fields.items() if name.upper() in problems}
+        env = Environment(**{**values, **defaults})
     for name, text in key_problems(env):
         problems.setdefault(name, text)
     if not env.is_local or "ENVIRONMENT" in problems:

@@ -25,7 +25,11 @@ GROUPS = {
 }
 # Read by something else than the settings.
 OTHERS = (
-    ("ENV_FILE", ".env", "File, beside `manage.py`, from which variables are read that the process environment does not set; blank: none."),
+    (
+        "ENV_FILE",
+        ".env",
+        "File, beside `manage.py`, from which variables are read that the process environment does not set; blank: none.",
+    ),
     ("TEST_DATABASE_URL", "", "PostgreSQL for `make test`, instead of an embedded one."),
     ("TEST_REDIS_URL", "", "Redis or Valkey for `make test`, instead of an embedded one; databases 0 to 14 are emptied."),
     ("PGADMIN_DEFAULT_EMAIL", "", "Accepted, not used by the application: login of pgAdmin."),
@@ -40,7 +44,9 @@ OTHERS = (
 INTRODUCTION = """# Configuration
 
 Every variable that the project reads, once, with its default and its meaning.
-Values come from the process environment, else, for a secret `NAME`, from the file that `NAME_FILE` names, else from `.env`.
+Values come from the process environment, else from `.env`.
+In each of the two a secret `NAME` may stand in a file of its own, which `NAME_FILE` names; `NAME` wins over `NAME_FILE`.
+In `.env` relative paths count from the project's folder.
 A blank value means the default, unknown names are ignored, and a value that does not parse is an error.
 
 Locally nothing has to be set.

@@ -2,21 +2,16 @@
 The types of the environment's values, and what is wrong with one that does not fit.
 """
 
-import contextlib
 import ipaddress
-import os
 import re
-from collections.abc import Mapping
 from email.utils import parseaddr
-from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import ProgrammingError
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
-from pydantic.fields import FieldInfo
-from pydantic_settings import NoDecode, PydanticBaseSettingsSource
+from pydantic_settings import NoDecode
 
 from common.rates import Rate
 
@@ -163,41 +158,3 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Username = Annotated[str, AfterValidator(_username)]
 Email = Annotated[str, AfterValidator(_email)]
 BLANK = SecretStr("")
-
-
-class SecretFiles(PydanticBaseSettingsSource):
-    """
-    Read a secret `NAME` from the file that `NAME_FILE` names, as container platforms mount them.
-    """
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        path = _secret_file(field_name, field)
-        return (path.read_text(encoding="utf-8").rstrip("\r\n") if path else None), field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        values = {}
-        for name, field in self.settings_cls.model_fields.items():
-            # What cannot be read is told by `secret_file_problems()`.
-            with contextlib.suppress(OSError, UnicodeDecodeError):
-                values[name] = self.get_field_value(field, name)[0]
-        return {name: value for name, value in values.items() if value is not None}
-
-
-def secret_file_problems(fields: Mapping[str, FieldInfo]) -> dict[str, str]:
-    """
-    Return what is wrong with each `NAME_FILE` that names no readable file.
-    """
-    problems = {}
-    for name, field in fields.items():
-        path = _secret_file(name, field)
-        try:
-            if path:
-                path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as exc:
-            problems[f"{name.upper()}_FILE"] = f"cannot be read ({exc}). Name a readable file that holds the value."
-    return problems
-
-
-def _secret_file(name: str, field: FieldInfo) -> Path | None:
-    path = os.environ.get(f"{name.upper()}_FILE", "")
-    return Path(path) if path and field.annotation is SecretStr else None

@@ -46,4 +46,4 @@ def test_the_environment_is_read_in_one_place() -> None:
         if "tests" not in path.parts and re.search(r"os\.(environ(\.get|\[\")|getenv)", path.read_text(encoding="utf-8"))
     }
 
-    assert readers == {"config/env.py", "config/env_types.py"}
+    assert readers == {"config/env.py"}
