@@ -28,7 +28,8 @@ OTHERS = (
     (
         "ENV_FILE",
         ".env",
-        "File, beside `manage.py`, from which variables are read that the process environment does not set; blank: none.",
+        "File, beside `manage.py`, from which variables are read that the process environment does not set; "
+        "blank: none. Named here, it has to exist.",
     ),
     ("TEST_DATABASE_URL", "", "PostgreSQL for `make test`, instead of an embedded one."),
     ("TEST_REDIS_URL", "", "Redis or Valkey for `make test`, instead of an embedded one; databases 0 to 14 are emptied."),

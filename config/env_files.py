@@ -3,6 +3,7 @@ What is read from files: variables out of the one that `ENV_FILE` names, and sec
 """
 
 from collections.abc import Collection, Mapping
+from io import StringIO
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -29,8 +30,15 @@ def read_files(
 
 
 def _variables(env_file: str | None, folder: Path) -> tuple[dict[str, str], dict[str, str]]:
-    name = DEFAULT if env_file is None else env_file
-    values = dotenv_values(folder / name) if name else {}
+    name = (DEFAULT if env_file is None else env_file).strip()
+    path = folder / name
+    if not name or (env_file is None and not path.exists()):
+        return {}, {}
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as exc:
+        return {}, {"ENV_FILE": f"{name} cannot be read ({exc}). Name a readable file, as UTF-8, or leave it blank for none."}
+    values = dotenv_values(stream=StringIO(text))
     return {name.upper(): value for name, value in values.items() if value and value.strip() and not value.startswith("# ")}, {}
 
 

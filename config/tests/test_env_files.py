@@ -87,3 +87,41 @@ class TestSecretFiles:
         env_file = written(tmp_path / "env", "SECRET_KEY_FILE=/nowhere/key")
 
         assert show(KEY, ENV_FILE=env_file, SECRET_KEY="from the process") == "from the process"
+
+
+class TestEnvFile:
+    def test_default_file_may_be_missing(self, tmp_path: Path) -> None:
+        result = load_in_a_checkout(tmp_path)
+
+        assert (result.stdout, result.stderr) == ("Django Boilerplate\n", "")
+
+    def test_default_file_is_read_beside_manage_py(self, tmp_path: Path) -> None:
+        assert load_in_a_checkout(tmp_path, b"APP_NAME=From the default file\n").stdout == "From the default file\n"
+
+    @pytest.mark.parametrize("name", ["", " "])
+    def test_blank_name_means_no_file(self, tmp_path: Path, name: str) -> None:
+        assert load_in_a_checkout(tmp_path, b"APP_NAME=Not read\n", ENV_FILE=name).stdout == "Django Boilerplate\n"
+
+    def test_default_file_that_is_not_utf_8_is_refused(self, tmp_path: Path) -> None:
+        result = load_in_a_checkout(tmp_path, "APP_NAME=Caf\u00e9\n".encode("latin-1"))
+
+        assert result.returncode == 1
+        assert "  ENV_FILE: .env cannot be read (" in result.stderr
+        assert "Traceback" not in result.stderr
+
+    @pytest.mark.parametrize("name", ["missing", "folder"])
+    def test_name_that_leads_to_no_file_is_refused(self, tmp_path: Path, name: str) -> None:
+        (tmp_path / "folder").mkdir()
+
+        assert f"  ENV_FILE: {tmp_path / name} cannot be read (" in refusal(ENV_FILE=str(tmp_path / name))
+
+    def test_what_is_wrong_besides_is_told_too(self) -> None:
+        message = refusal(ENV_FILE="/nowhere/env", ENVIRONMENT="production", ACCESS_TOKEN_EXPIRE_MINUTES="soon")
+
+        names = [line.split(":")[0].strip() for line in message.splitlines()[1:]]
+        assert names[:3] == ["ENV_FILE", "ACCESS_TOKEN_EXPIRE_MINUTES", "SECRET_KEY"]
+
+    def test_names_that_are_not_known_are_ignored(self, tmp_path: Path) -> None:
+        env_file = written(tmp_path / "env", "PGADMIN_LISTEN_PORT=80", "_ENV_FILE=/nowhere", "no assignment", "APP_NAME=Known")
+
+        assert show("env.app_name", ENV_FILE=env_file) == "Known"
