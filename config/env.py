@@ -155,12 +155,7 @@ class Environment(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def drop_blank(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """
-        A value that is only a comment is blank too: a line such as `ALGORITHM= # default HS256` reads so.
-        """
-        return {
-            name: value for name, value in values.items() if not (isinstance(value, str) and (not value.strip() or value.startswith("# ")))
-        }
+        return {name: value for name, value in values.items() if not isinstance(value, str) or value.strip()}
 
     @property
     def is_local(self) -> bool:

@@ -47,7 +47,7 @@ INTRODUCTION = """# Configuration
 Every variable that the project reads, once, with its default and its meaning.
 Values come from the process environment, else from `.env`.
 In each of the two a secret `NAME` may stand in a file of its own, which `NAME_FILE` names; `NAME` wins over `NAME_FILE`.
-In `.env` relative paths count from the project's folder.
+In `.env` relative paths count from the project's folder, values are taken as they are written, `$` included, and `NAME= # …` is blank.
 A blank value means the default, unknown names are ignored, and a value that does not parse is an error.
 
 Locally nothing has to be set.

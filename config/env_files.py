@@ -2,6 +2,7 @@
 What is read from files: variables out of the one that `ENV_FILE` names, and secrets out of those that `NAME_FILE` names.
 """
 
+import re
 from collections.abc import Collection, Mapping
 from io import StringIO
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 DEFAULT = ".env"
+# `NAME= # what it is for` means a blank; the reader of the format takes the remark for the value.
+REMARK = re.compile(r"^([ \t]*(?:export[ \t]+)?[A-Za-z_]\w*[ \t]*=)[ \t]*# .*$", re.MULTILINE)
 
 
 def read_files(
@@ -38,8 +41,8 @@ def _variables(env_file: str | None, folder: Path) -> tuple[dict[str, str], dict
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as exc:
         return {}, {"ENV_FILE": f"{name} cannot be read ({exc}). Name a readable file, as UTF-8, or leave it blank for none."}
-    values = dotenv_values(stream=StringIO(text))
-    return {name.upper(): value for name, value in values.items() if value and value.strip() and not value.startswith("# ")}, {}
+    values = dotenv_values(stream=StringIO(REMARK.sub(r"\1", text)), interpolate=False)
+    return {name.upper(): value for name, value in values.items() if value and value.strip()}, {}
 
 
 def _secrets(names: Collection[str], source: Mapping[str, str], folder: Path, problems: dict[str, str]) -> dict[str, str]:

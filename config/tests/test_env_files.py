@@ -125,3 +125,27 @@ class TestEnvFile:
         env_file = written(tmp_path / "env", "PGADMIN_LISTEN_PORT=80", "_ENV_FILE=/nowhere", "no assignment", "APP_NAME=Known")
 
         assert show("env.app_name", ENV_FILE=env_file) == "Known"
+
+
+class TestLines:
+    @pytest.mark.parametrize(
+        ("line", "value"),
+        [
+            ('POSTGRES_PASSWORD="pa${ss}word"', "pa${ss}word"),
+            ("POSTGRES_PASSWORD='pa${ss}word'", "pa${ss}word"),
+            ("POSTGRES_PASSWORD=pa${HOME}$word", "pa${HOME}$word"),
+            ('POSTGRES_PASSWORD="# hash"', "# hash"),
+            ("POSTGRES_PASSWORD='# hash'", "# hash"),
+            ("POSTGRES_PASSWORD=#hash", "#hash"),
+            ("POSTGRES_PASSWORD=pass#word # a comment", "pass#word"),
+            ("POSTGRES_PASSWORD= # a comment", ""),
+            ("POSTGRES_PASSWORD=# a comment", ""),
+            ("export POSTGRES_PASSWORD=\t# a comment", ""),
+            ("postgres_password=lower case", "lower case"),
+        ],
+    )
+    def test_value_is_read_as_it_is_written(self, tmp_path: Path, line: str, value: str) -> None:
+        assert show(PASSWORD, ENV_FILE=written(tmp_path / "env", line)) == value
+
+    def test_value_of_the_process_is_no_comment(self) -> None:
+        assert show(PASSWORD, POSTGRES_PASSWORD="# hash") == "# hash"
