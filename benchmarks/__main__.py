@@ -4,108 +4,85 @@ Measure what the API takes: `make bench`, or `make bench ARGS="--rows cached_pos
 With settings given, each row is measured under the defaults and under them, in the same rounds.
 """
 
-import argparse
 import os
+import signal
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import django
 
 from . import growth, logins, profiles, report, seeds
+from .arguments import FIRST, GROWTH, PROFILE, Plan, parse
 from .load import require_wrk
-from .rounds import Options, bench
-from .rows import POSTS_EACH, ROWS, USERS
+from .rounds import CHANGED, bench
+from .rows import LOGIN, POSTS_EACH, USERS
 from .servers import Servers, servers
-
-LOGIN = "login"
-
-
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make bench", description="Measure what the API takes.")
-    names = [row.name for row in ROWS] + [LOGIN]
-    parser.add_argument("--rows", default="", help=f"the rows to measure, separated by commas: {', '.join(names)}")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=4, help="of each measurement")
-    parser.add_argument("--connections", type=int, default=16)
-    parser.add_argument("--workers", help="processes of gunicorn to compare with the default")
-    parser.add_argument("--threads", help="threads of a process to compare with the default")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a variable of the environment to compare")
-    parser.add_argument("--gunicorn", default="", metavar="ARGUMENTS", help="further arguments of gunicorn to compare")
-    parser.add_argument("--growth", action="store_true", help="measure how rows grow with the data instead")
-    parser.add_argument("--profile", action="store_true", help="show where the time of each call goes instead")
-    parser.add_argument("--sizes", default="1000,100000,1000000", help="how many users and posts, of --growth")
-    parser.add_argument("--publish", action="store_true", help="write the tables into docs/benchmarks.md")
-    arguments = parser.parse_args()
-    if not arguments.growth and (unknown := set(filter(None, arguments.rows.split(","))) - set(names)):
-        parser.error(f"there is no row {', '.join(sorted(unknown))}")
-    return arguments
-
-
-def options_of(arguments: argparse.Namespace) -> Options:
-    variables = dict(pair.split("=", 1) for pair in arguments.set)
-    if arguments.workers:
-        variables["WEB_CONCURRENCY"] = arguments.workers
-    further = arguments.gunicorn.split() + (["--threads", arguments.threads] if arguments.threads else [])
-    rows = [name for name in arguments.rows.split(",") if name]
-    return Options(arguments.rounds, arguments.seconds, arguments.connections, rows, further, variables)
 
 
 def say(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
-def measure(running: Servers, options: Options, *, is_published: bool) -> None:
-    say("seeding")
+def rows(running: Servers, plan: Plan) -> tuple[str, Any]:
     fill(running)
-    samples = []
+    options = plan.options
+    samples: dict[str, list[logins.LoginSample]] = {}
     with bench(running, options) as started:
-        table = started.run(say)
-        if options.wants(LOGIN):
-            for number in range(1, options.rounds + 1):
-                say(f"logins, round {number} of {options.rounds}")
-                web = next(iter(started.sites.values())).web
-                samples.append(logins.measure(web, connections=options.connections, seconds=options.seconds))
+        started.run(say)
+        for number in range(1, options.rounds + 1) if options.wants(LOGIN.name) else ():
+            say(f"logins, round {number} of {options.rounds}")
+            for choice, site in started.sites.items():
+                found = logins.measure(site.web, connections=options.connections, seconds=options.seconds)
+                samples.setdefault(choice, []).append(found)
+        table = started.weigh()
     how = f"{options.rounds} rounds of {options.seconds} s a row, {options.connections} connections"
-    parts = [report.heading(how), report.rows_table(table)]
-    parts += [report.changes_table(table)] if options.arguments or options.variables else []
+    parts = [report.heading(how, changed=options.settings), report.rows_table(table)]
+    parts += [report.changes_table(table)] if any(choice == CHANGED for _, choice in table.samples) else []
     parts += [report.logins_table(samples)] if samples else []
-    text = "\n\n".join([*parts, report.processes_table(table)])
-    path = report.save("rows", text, {**report.figures(table), "logins": [sample._asdict() for sample in samples]})
-    print(text)
-    say(f"saved as {path}")
-    if is_published:
-        report.publish("rows", text)
+    of_logins = {choice: [sample._asdict() for sample in found] for choice, found in samples.items()}
+    return "\n\n".join([*parts, report.processes_table(table)]), {**report.figures(table), "logins": of_logins}
 
 
-def profile(running: Servers, options: Options, *, is_published: bool) -> None:
-    say("seeding")
+def grown(running: Servers, plan: Plan) -> tuple[str, Any]:
+    options = replace(plan.options, seconds=plan.growth_seconds)
+    text, figures = growth.measure(running, options, sizes=plan.sizes, connections=plan.connections, say=say)
+    how = f"{options.seconds} s for each number of connections"
+    return f"{report.heading(how, under=options.settings)}\n\n{text}", figures
+
+
+def profile(running: Servers, plan: Plan) -> tuple[str, Any]:
     fill(running)
-    text = "\n\n".join([report.heading(f"{profiles.CALLS} calls a row"), profiles.measure(running, options, say)])
-    path = report.save("profile", text, {})
-    print(text)
-    say(f"saved as {path}")
-    if is_published:
-        report.publish("profile", text)
+    heading = report.heading(f"{profiles.CALLS} calls a row", under=plan.options.settings)
+    return f"{heading}\n\n{profiles.measure(running, plan.options, say)}", {}
 
 
 def fill(running: Servers) -> None:
+    say("seeding")
     authors = (author for _ in range(POSTS_EACH) for author in range(1, USERS + 1))
     seeds.seed(running, seeds.migrate(running), users=USERS, authors=authors)
 
 
+MEASURED: dict[str, Callable[[Servers, Plan], tuple[str, Any]]] = {FIRST: rows, GROWTH: grown, PROFILE: profile}
+
+
 def main() -> None:
-    arguments = parse()
+    plan = parse()
     require_wrk()
-    options = options_of(arguments)
+    # What was started is ended too where a time limit ends this.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     with servers() as running:
         os.environ.update(running.environment, DJANGO_SETTINGS_MODULE="config.settings")
         django.setup()
-        if arguments.growth:
-            growth.measure(running, options, [int(size) for size in arguments.sizes.split(",")], is_published=arguments.publish, say=say)
-        elif arguments.profile:
-            profile(running, options, is_published=arguments.publish)
-        else:
-            measure(running, options, is_published=arguments.publish)
+        for name in plan.tables:
+            text, figures = MEASURED[name](running, plan)
+            path = report.save(name, text, figures)
+            print(text, end="\n\n", flush=True)
+            say(f"saved as {path}")
+            if plan.is_published:
+                report.publish(name, text)
 
 
 if __name__ == "__main__":

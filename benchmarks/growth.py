@@ -18,11 +18,16 @@ from .rounds import WARM_SECONDS, Options, Site
 from .rows import API, COLD_LIST, ROWS, Row
 from .servers import CACHE, Servers, Web, celery_worker, gunicorn
 
+SIZES = (1_000, 100_000, 1_000_000)
+# One user has half of the posts, and ten last pages of 18 of them are asked for.
+LEAST = 400
 CONNECTIONS = (1, 16, 128)
 SECONDS = 2
 BOUND = 1.5
 PAGE = 25
 ALLOWED = "last page"
+# By title and number of connections, milliseconds at each size.
+Figures = dict[str, dict[int, dict[int, float]]]
 
 
 class Deep(NamedTuple):
@@ -30,8 +35,16 @@ class Deep(NamedTuple):
     Pages of which each is asked for once, over one connection, as what was asked for before is cached.
     """
 
+    name: str
     title: str
     requests: list[Request]
+
+
+def names() -> list[str]:
+    """
+    Return what `--rows` may name.
+    """
+    return [*(row.name for row in rows(LEAST)), *(deep.name for deep in deep_pages(LEAST))]
 
 
 def seed(running: Servers, password_hash: str, size: int) -> None:
@@ -46,15 +59,18 @@ def rows(size: int) -> list[Row]:
     """
     Return the rows that many clients can ask for at once: those of the first table, without what only its own data can show.
     """
-    from common.pagination import CURSOR_SALT  # It wants the settings, which the command line has prepared by now.
-
-    # A cursor names the id before the page.
-    cursor = signing.dumps([str(size - 11)], salt=CURSOR_SALT)
-    end = Row("end", "end of the users, by cursor", lambda _: [Request("GET", f"{API}/users?cursor={cursor}")])
+    end = Row("users_end", "end of the users, by cursor", lambda _: [Request("GET", f"{API}/users?cursor={_cursor(size - 11)}")])
     # To anonymous callers these are answered from the cache.
     lists = [users(items) for items in (10, 100)]
     replaced = {COLD_LIST.name, *(row.name for row in lists)}
     return [*(row for row in ROWS if not row.is_yardstick and row.name not in replaced), *lists, end]
+
+
+def _cursor(before: int) -> str:
+    from common.pagination import CURSOR_SALT  # It wants the settings, which the command line has prepared by now.
+
+    # A cursor names the id before the page.
+    return signing.dumps([str(before)], salt=CURSOR_SALT)
 
 
 def users(items: int) -> Row:
@@ -77,10 +93,10 @@ def deep_pages(size: int) -> list[Deep]:
         return [Request("GET", f"{API}/{path}?page={number}&items_per_page={items}") for number, items in pages]
 
     return [
-        Deep("first pages of the posts of who wrote half of them, nothing cached", asked("user1/posts", first)),
-        Deep("last pages of the same, by number", asked("user1/posts", last(posts))),
-        Deep("first pages of users, nothing cached", asked("users", first)),
-        Deep("last pages of users, by number", asked("users", last(size))),
+        Deep("first_posts", "first pages of the posts of who wrote half of them, nothing cached", asked("user1/posts", first)),
+        Deep("last_posts", "last pages of the same, by number", asked("user1/posts", last(posts))),
+        Deep("first_users", "first pages of users, nothing cached", asked("users", first)),
+        Deep("last_users", "last pages of users, by number", asked("users", last(size))),
     ]
 
 
@@ -101,58 +117,56 @@ def ask_once(web: Web, sent: Sequence[Request]) -> float:
     return statistics.median(times)
 
 
-def measure(running: Servers, options: Options, sizes: Sequence[int], *, is_published: bool, say: Callable[[str], None]) -> None:
+def measure(
+    running: Servers, options: Options, *, sizes: Sequence[int], connections: Sequence[int], say: Callable[[str], None]
+) -> tuple[str, Figures]:
     """
-    Print, save and on demand publish the medians of each row at each size.
+    Return a table of the medians of each wanted row at each size, under the given settings, and the medians themselves.
     """
     password_hash = seeds.migrate(running)
-    found: dict[str, dict[int, dict[int, float]]] = {}
+    found: Figures = {}
     for size in sizes:
         say(f"seeding {size:,} users and posts")
         seed(running, password_hash, size)
-        with gunicorn(running, "config.wsgi") as web, celery_worker(running):
+        site = gunicorn(running, "config.wsgi", arguments=options.arguments, variables=options.variables)
+        with site as web, celery_worker(running):
             say("measuring")
-            for title, connections, p50 in _measured(running, Site(web), size, options):
-                found.setdefault(title, {}).setdefault(connections, {})[size] = p50
-    text = f"{report.heading(f'{SECONDS} s for each number of connections')}\n\n{table(found, sizes)}"
-    path = report.save("growth", text, found)
-    print(text)
-    say(f"saved as {path}")
-    if is_published:
-        report.publish("growth", text)
+            for title, number, p50 in _measured(running, Site(web), size, options, connections):
+                found.setdefault(title, {}).setdefault(number, {})[size] = p50
+    return table(found, sizes), found
 
 
-def _measured(running: Servers, site: Site, size: int, options: Options) -> list[tuple[str, int, float]]:
+def _measured(running: Servers, site: Site, size: int, options: Options, connections: Sequence[int]) -> list[tuple[str, int, float]]:
     figures = []
     for row in rows(size):
         if not options.wants(row.name):
             continue
         sent = row.requests(site.tokens)
-        for connections in CONNECTIONS:
-            load(site.web.url, sent, connections=connections, seconds=WARM_SECONDS)
-            result = load(site.web.url, sent, connections=connections, seconds=SECONDS)
+        for number in connections:
+            load(site.web.url, sent, connections=number, seconds=WARM_SECONDS)
+            result = load(site.web.url, sent, connections=number, seconds=options.seconds)
             if result.failed:
                 raise SystemExit(f"{row.title}: {result.failed} calls failed")
-            figures.append((row.title, connections, result.p50))
-    for deep in deep_pages(size):
+            figures.append((row.title, number, result.p50))
+    for deep in (deep for deep in deep_pages(size) if options.wants(deep.name)):
         running.redis(CACHE).flushdb()
         ask_once(site.web, deep.requests[:1])
         figures.append((deep.title, 1, ask_once(site.web, deep.requests[1:])))
     return figures
 
 
-def table(found: dict[str, dict[int, dict[int, float]]], sizes: Sequence[int]) -> str:
+def table(found: Figures, sizes: Sequence[int]) -> str:
     """
     Show for each row and number of connections the medians in milliseconds, from the smallest size to the largest, and the growth.
     """
-    lines = []
+    lines, connections = [], sorted({number for by_connections in found.values() for number in by_connections})
     for title, by_connections in found.items():
         cells = []
-        for connections in CONNECTIONS:
-            p50 = by_connections.get(connections)
+        for number in connections:
+            p50 = by_connections.get(number)
             grown = max(p50.values()) / p50[sizes[0]] if p50 else 0
             mark = "" if grown <= BOUND or title.startswith(ALLOWED) else " **!**"
             cells.append(f"{' → '.join(f'{p50[size]:.2f}' for size in sizes)} ({grown:.1f}x){mark}" if p50 else "")
         lines.append([title, *cells])
-    header = ("p50 ms at " + " → ".join(f"{size:,}" for size in sizes), *(f"{number} connections" for number in CONNECTIONS))
+    header = ("p50 ms at " + " → ".join(f"{size:,}" for size in sizes), *(f"{number} connections" for number in connections))
     return report.markdown(header, lines)

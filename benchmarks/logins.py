@@ -17,6 +17,7 @@ from .seeds import PASSWORD
 from .servers import Web
 
 STORM = 4
+BESIDE = f"light GET while {STORM} clients log in, p50"
 
 
 class LoginSample(NamedTuple):

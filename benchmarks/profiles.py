@@ -49,12 +49,12 @@ def measure(servers: Servers, options: Options, say: Callable[[str], None]) -> s
     """
     Return a table of the wanted rows: microseconds of processor time of a call without the profiler, and the share of each part under it.
     """
-    with gunicorn(servers, "config.wsgi") as web:
+    with gunicorn(servers, "config.wsgi", variables=options.variables) as web:
         tokens = [seeds.log_in(web.url, number) for number in range(1, seeds.CALLERS + 1)]
     lines = []
     for row in (row for row in ROWS if not row.is_yardstick and options.wants(row.name)):
         say(f"profiling {row.name}")
-        variables = {"BENCH_TOKENS": json.dumps(tokens), "CACHE_ENABLED": "false" if row.is_uncached else "true"}
+        variables = {**options.variables, "BENCH_TOKENS": json.dumps(tokens)} | ({"CACHE_ENABLED": "false"} if row.is_uncached else {})
         command = (sys.executable, "-m", "benchmarks.profiles", row.name)
         servers.redis(CACHE).flushdb()
         done = subprocess.run(

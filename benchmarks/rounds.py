@@ -31,6 +31,13 @@ class Options:
     arguments: Sequence[str] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def settings(self) -> str:
+        """
+        Name the settings that differ from the defaults.
+        """
+        return " ".join([*(f"{name}={value}" for name, value in self.variables.items()), *self.arguments])
+
     def wants(self, name: str) -> bool:
         return not self.rows or name in self.rows
 
@@ -99,7 +106,7 @@ class Bench:
         self.servers, self.options, self.yardsticks, self.sites, self.uncached = servers, options, yardsticks, sites, uncached
         self.table = Table(start_seconds={choice: site.web.start_seconds for choice, site in sites.items()})
 
-    def run(self, say: Callable[[str], None]) -> Table:
+    def run(self, say: Callable[[str], None]) -> None:
         rows = [row for row in ROWS if row.name == HELLO or self.options.wants(row.name)]
         say("counting statements and round trips")
         for row in rows:
@@ -114,6 +121,11 @@ class Bench:
                 with celery_worker(self.servers):
                     for row in tasks:
                         self._measure(row)
+
+    def weigh(self) -> Table:
+        """
+        See what the workers hold after all that they were sent, and return what was found.
+        """
         self.table.memory = {choice: (site.idle_mib, site.memory()) for choice, site in self.sites.items()}
         return self.table
 

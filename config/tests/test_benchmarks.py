@@ -35,3 +35,57 @@ def test_a_row_that_there_is_not_is_refused() -> None:
 
     assert done.returncode == 2
     assert "there is no row cached_pots" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "mistake"),
+    [
+        (["--set", "FOO"], "'FOO' is no NAME=VALUE"),
+        (["--set", "=1"], "'=1' is no NAME=VALUE"),
+        (["--workers", "many"], "invalid positive value: 'many'"),
+        (["--rounds", "0"], "invalid positive value: '0'"),
+        (["--sizes", "1000,many"], "invalid sizes value: '1000,many'"),
+        (["--sizes", "20"], "less than 400 have too few pages"),
+        (["--growth", "--rows", "cached_pots"], "there is no row cached_pots"),
+        (["--growth", "--rounds", "2"], "--growth has no --rounds"),
+        (["--profile", "--rows", "last_users"], "there is no row last_users"),
+        (["--profile", "--workers", "2", "--seconds", "1"], "--profile has no --seconds, --workers"),
+        (["--profile", "--growth"], "not allowed with argument"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_not_passed_over(arguments: list[str], mistake: str) -> None:
+    done = bench(*arguments)
+
+    assert done.returncode == 2, done.stderr
+    assert mistake in done.stderr
+
+
+def test_logins_are_compared_under_both_choices_of_settings() -> None:
+    done = bench("--rows", "login", "--rounds", "1", "--seconds", "1", "--set", "PASSWORD_HASH_CONCURRENCY=1")
+
+    assert done.returncode == 0, done.stderr
+    assert "Changed: `PASSWORD_HASH_CONCURRENCY=1`." in done.stdout
+    assert "| what | default | changed | goal |" in done.stdout
+    assert "| request | share | changed |" not in done.stdout, "a table without lines"
+    figures = json.loads((BASE_DIR / ".local" / "bench" / "rows.json").read_text())
+    assert {choice: len(samples) for choice, samples in figures["logins"].items()} == {"default": 1, "changed": 1}
+
+
+@pytest.mark.parametrize("table", ["--growth", "--profile"])
+def test_settings_reach_what_is_measured(table: str) -> None:
+    done = bench(table, "--rows", "cached_post", "--set", "WEB_THREADS=0", *(["--sizes", "400"] if table == "--growth" else []))
+
+    assert done.returncode == 1
+    assert "gunicorn did not start" in done.stderr
+    assert "WEB_THREADS" in done.stderr
+
+
+def test_growth_is_measured_as_it_was_asked_for() -> None:
+    rows = ("--rows", "cached_post,first_users")
+    done = bench("--growth", *rows, "--sizes", "400,500", "--seconds", "1", "--connections", "2", "--gunicorn=--backlog 64")
+
+    assert done.returncode == 0, done.stderr
+    assert "1 s for each number of connections, medians. Under `--backlog 64`." in done.stdout
+    header, _, *lines = [line for line in done.stdout.splitlines() if line.startswith("|")]
+    assert header == "| p50 ms at 400 → 500 | 1 connections | 2 connections |"
+    assert [line.split(" | ")[0] for line in lines] == ["| cached post", "| first pages of users, nothing cached"]
