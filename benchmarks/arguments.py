@@ -19,6 +19,10 @@ WITHOUT = {
 }
 
 
+# What makes a table that does not belong into docs/benchmarks.md.
+PARTIAL = ("rows", "connections", "sizes", "workers", "threads", "set", "gunicorn")
+
+
 @dataclass(frozen=True)
 class Plan:
     """
@@ -119,4 +123,11 @@ def _mistake(found: argparse.Namespace, tables: Sequence[str]) -> str:
         return f"there is no row {', '.join(sorted(unknown))}"
     if passed_over := [name for name in WITHOUT.get(tables[0], ()) if getattr(found, name)]:
         return f"--{tables[0]} has no --{', --'.join(passed_over)}"
+    if found.publish and (partial := [name for name in PARTIAL if getattr(found, name)] + _fewer(found, tables[0])):
+        return f"--publish replaces whole tables, so it goes with no --{', --'.join(partial)}"
     return ""
+
+
+def _fewer(found: argparse.Namespace, table: str) -> list[str]:
+    least = {"rounds": Options.rounds, "seconds": growth.SECONDS if table == GROWTH else Options.seconds}
+    return [f"{name} below {number}" for name, number in least.items() if (getattr(found, name) or number) < number]

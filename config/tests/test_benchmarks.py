@@ -51,6 +51,11 @@ def test_a_row_that_there_is_not_is_refused() -> None:
         (["--profile", "--rows", "last_users"], "there is no row last_users"),
         (["--profile", "--workers", "2", "--seconds", "1"], "--profile has no --seconds, --workers"),
         (["--profile", "--growth"], "not allowed with argument"),
+        (["--publish", "--rows", "login"], "--publish replaces whole tables, so it goes with no --rows"),
+        (["--publish", "--workers", "4", "--set", "WEB_THREADS=4"], "so it goes with no --workers, --set"),
+        (["--publish", "--gunicorn=--reuse-port"], "so it goes with no --gunicorn"),
+        (["--publish", "--rounds", "2"], "so it goes with no --rounds below 3"),
+        (["--growth", "--publish", "--seconds", "1"], "so it goes with no --seconds below 2"),
     ],
 )
 def test_what_cannot_be_is_refused_and_not_passed_over(arguments: list[str], mistake: str) -> None:
@@ -89,3 +94,21 @@ def test_growth_is_measured_as_it_was_asked_for() -> None:
     header, _, *lines = [line for line in done.stdout.splitlines() if line.startswith("|")]
     assert header == "| p50 ms at 400 → 500 | 1 connections | 2 connections |"
     assert [line.split(" | ")[0] for line in lines] == ["| cached post", "| first pages of users, nothing cached"]
+
+
+def test_one_command_prints_both_tables() -> None:
+    assert plan() == ["rows", "growth"]
+    assert plan("--publish") == ["rows", "growth"]
+    assert plan("--seconds", "1") == ["rows"]
+    done = bench("--rows", "cached_post", "--rounds", "1", "--seconds", "1", "--connections", "2", "--sizes", "400")
+
+    assert done.returncode == 0, done.stderr
+    assert "| request | calls/s | share |" in done.stdout
+    assert "| p50 ms at 400 | 2 connections |" in done.stdout
+    assert done.stdout.count("| cached post |") == 2
+
+
+def plan(*arguments: str) -> list[str]:
+    code = "import sys; from benchmarks.arguments import parse; print(*parse(sys.argv[1:]).tables)"
+    done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=BASE_DIR, capture_output=True, text=True, check=True)
+    return done.stdout.split()
