@@ -38,7 +38,7 @@ def rows(running: Servers, plan: Plan) -> tuple[str, Any]:
                 found = logins.measure(site.web, connections=options.connections, seconds=options.seconds)
                 samples.setdefault(choice, []).append(found)
         table = started.weigh()
-    how = f"{options.rounds} rounds of {options.seconds} s a row, {options.connections} connections"
+    how = f"{options.rounds} rounds of {options.seconds} s a row, {options.connections} connections, medians"
     parts = [report.heading(how, changed=options.settings), report.rows_table(table)]
     parts += [report.changes_table(table)] if any(choice == CHANGED for _, choice in table.samples) else []
     parts += [report.logins_table(samples)] if samples else []
@@ -49,13 +49,13 @@ def rows(running: Servers, plan: Plan) -> tuple[str, Any]:
 def grown(running: Servers, plan: Plan) -> tuple[str, Any]:
     options = replace(plan.options, seconds=plan.growth_seconds)
     text, figures = growth.measure(running, options, sizes=plan.sizes, connections=plan.connections, say=say)
-    how = f"{options.seconds} s for each number of connections"
+    how = f"{options.seconds} s for each number of connections, medians"
     return f"{report.heading(how, under=options.settings)}\n\n{text}", figures
 
 
 def profile(running: Servers, plan: Plan) -> tuple[str, Any]:
     fill(running)
-    heading = report.heading(f"{profiles.CALLS} calls a row", under=plan.options.settings)
+    heading = report.heading(f"{profiles.CALLS} calls a row, {profiles.LOGIN_CALLS} logins", under=plan.options.settings)
     return f"{heading}\n\n{profiles.measure(running, plan.options, say)}", {}
 
 

@@ -28,7 +28,7 @@ def heading(how: str, *, changed: str = "", under: str = "") -> str:
     commit = subprocess.run(describe, cwd=BASE_DIR, stdout=subprocess.PIPE, text=True, check=False).stdout.strip()
     settings = f" Changed: `{changed}`." if changed else f" Under `{under}`." if under else ""
     where = f"{processes.machine()}, commit {commit or 'unknown'}"
-    return f"Measured at {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {where}: {how}, medians.{settings}"
+    return f"Measured at {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {where}: {how}.{settings}"
 
 
 def rows_table(table: Table) -> str:

@@ -112,3 +112,15 @@ def plan(*arguments: str) -> list[str]:
     code = "import sys; from benchmarks.arguments import parse; print(*parse(sys.argv[1:]).tables)"
     done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=BASE_DIR, capture_output=True, text=True, check=True)
     return done.stdout.split()
+
+
+def test_the_profile_shows_where_a_login_spends_its_time() -> None:
+    done = bench("--profile", "--rows", "login")
+
+    assert done.returncode == 0, done.stderr
+    header, _, line = [line.strip("| ").split(" | ") for line in done.stdout.splitlines() if line.startswith("|")]
+    found = dict(zip(header, line, strict=True))
+    assert found["request"] == "log in"
+    assert int(found["password hash"].removesuffix("%")) >= 50
+    # 19 MiB of pages of 4 KiB, or a few large ones where the system makes such.
+    assert int(found["page faults"]) >= 1
