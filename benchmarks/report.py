@@ -13,7 +13,7 @@ from typing import Any
 from config.env import BASE_DIR, LOCAL_DIR
 
 from . import logins, processes
-from .rounds import CHANGED, DEFAULT, Sample, Table, median
+from .rounds import CHANGED, DEFAULT, FEW, Sample, Table, median
 from .rows import ROWS, Row
 
 RESULTS = LOCAL_DIR / "bench"
@@ -40,6 +40,7 @@ def rows_table(table: Table) -> str:
         "p50 ms",
         "p99 ms",
         "goal",
+        f"p99 ms, {FEW} connections",
         "CPU µs: workers",
         "PostgreSQL",
         "Valkey",
@@ -61,6 +62,7 @@ def _line(row: Row, sample: Sample, table: Table) -> list[str]:
         f"{sample.p50:.1f}",
         f"{sample.p99:.1f}",
         "" if row.goal_p99 is None else f"{row.goal_p99:.0f}",
+        f"{sample.few_p99:.1f}",
         f"{sample.web_us:.0f}",
         f"{sample.postgres_us:.0f}",
         f"{sample.valkey_us:.0f}",

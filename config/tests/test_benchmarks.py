@@ -28,6 +28,8 @@ def test_a_run_counts_what_a_call_costs_and_compares_settings() -> None:
     assert figures["counts"]["cached_post"]["statements"] == 0
     assert figures["counts"]["cached_post"]["round_trips"] == 1
     assert [sample["failed"] for sample in figures["samples"]["cached_post/changed"]] == [0]
+    assert "| p99 ms, 2 connections |" in done.stdout
+    assert all(sample["few_p99"] > 0 for sample in figures["samples"]["cached_post/default"])
 
 
 def test_a_row_that_there_is_not_is_refused() -> None:
