@@ -15,7 +15,7 @@ from django.core import signing
 from . import report, seeds
 from .load import Request, load
 from .rounds import WARM_SECONDS, Options, Site
-from .rows import API, COLD_LIST, ROWS, Row
+from .rows import API, COLD_LIST, LOGIN, LOGINS, ROWS, Row
 from .servers import CACHE, Servers, Web, celery_worker, gunicorn
 
 SIZES = (1_000, 100_000, 1_000_000)
@@ -32,7 +32,8 @@ Figures = dict[str, dict[int, dict[int, float]]]
 
 class Deep(NamedTuple):
     """
-    Pages of which each is asked for once, over one connection, as what was asked for before is cached.
+    Pages of which each is asked for once, over one connection, as what was asked for before is cached; and logins, which are so slow that
+    many at once would be refused.
     """
 
     name: str
@@ -97,6 +98,7 @@ def deep_pages(size: int) -> list[Deep]:
         Deep("last_posts", "last pages of the same, by number", asked("user1/posts", last(posts))),
         Deep("first_users", "first pages of users, nothing cached", asked("users", first)),
         Deep("last_users", "last pages of users, by number", asked("users", last(size))),
+        Deep(LOGIN.name, f"{LOGIN.title}, one after another", LOGINS),
     ]
 
 
@@ -108,7 +110,9 @@ def ask_once(web: Web, sent: Sequence[Request]) -> float:
     times = []
     for request in sent:
         began = time.perf_counter()
-        client.request(request.method, request.path, headers={"X-Forwarded-For": "203.0.113.1", "X-Forwarded-Proto": "https"})
+        headers = {"X-Forwarded-For": "203.0.113.1", "X-Forwarded-Proto": "https"}
+        headers |= {"Content-Type": "application/json"} if request.body else {}
+        client.request(request.method, request.path, request.body or None, headers)
         response = client.getresponse()
         body = response.read()
         times.append((time.perf_counter() - began) * 1000)

@@ -88,14 +88,18 @@ def test_settings_reach_what_is_measured(table: str) -> None:
 
 
 def test_growth_is_measured_as_it_was_asked_for() -> None:
-    rows = ("--rows", "cached_post,first_users")
+    rows = ("--rows", "cached_post,first_users,login")
     done = bench("--growth", *rows, "--sizes", "400,500", "--seconds", "1", "--connections", "2", "--gunicorn=--backlog 64")
 
     assert done.returncode == 0, done.stderr
     assert "1 s for each number of connections, medians. Under `--backlog 64`." in done.stdout
     header, _, *lines = [line for line in done.stdout.splitlines() if line.startswith("|")]
     assert header == "| p50 ms at 400 → 500 | 1 connections | 2 connections |"
-    assert [line.split(" | ")[0] for line in lines] == ["| cached post", "| first pages of users, nothing cached"]
+    assert [line.split(" | ")[0] for line in lines] == [
+        "| cached post",
+        "| first pages of users, nothing cached",
+        "| log in, one after another",
+    ]
 
 
 def test_one_command_prints_both_tables() -> None:
