@@ -7,7 +7,8 @@ from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
 MEBIBYTE = 1024 * 1024
-# What gunicorn's first process holds, shared with its workers, and what a worker comes to hold for itself under load.
+# What gunicorn's first process holds, shared with its workers, and what is set aside for each worker. That is twice what one holds for
+# itself after a load (docs/benchmarks.md): while it hashes, each password takes 19 MiB more, two at once by default.
 SHARED_BYTES, WORKER_BYTES = 160 * MEBIBYTE, 112 * MEBIBYTE
 
 
