@@ -59,10 +59,10 @@ clients: $(VENV)/installed  ## Generate a TypeScript and a Python client, compil
 soak: $(VENV)/installed  ## Read and write by chance for minutes, and hold every read against the database
 	@exec $(BIN)/python -m pytest -m soak -s $(ARGS)
 
-bench: $(VENV)/installed  ## Measure the API beside a bare WSGI application (ARGS="--workers 4" compares with that; needs wrk)
+bench: $(VENV)/installed  ## Measure the API beside a bare WSGI application, and its growth (ARGS="--workers 4" compares with that; needs wrk)
 	@exec $(BIN)/python -m benchmarks $(ARGS)
 
-bench-growth: $(VENV)/installed  ## Measure how answers slow down from a thousand to a million users and posts
+bench-growth: $(VENV)/installed  ## Measure only how answers slow down from a thousand to a million users and posts
 	@exec $(BIN)/python -m benchmarks --growth $(ARGS)
 
 lint: $(VENV)/installed  ## Look for mistakes

@@ -3,6 +3,8 @@ The harness of `make bench` measures, counts and compares.
 """
 
 import json
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,6 +14,8 @@ import pytest
 from conftest import BASE_DIR
 
 pytestmark = [pytest.mark.skipif(shutil.which("wrk") is None, reason="needs wrk (apt-get install wrk)"), pytest.mark.slow]
+
+LINE = re.compile(r"^make bench ARGS=.*$", re.MULTILINE)
 
 
 def bench(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -112,6 +116,16 @@ def test_one_command_prints_both_tables() -> None:
     assert "| request | calls/s | share |" in done.stdout
     assert "| p50 ms at 400 | 2 connections |" in done.stdout
     assert done.stdout.count("| cached post |") == 2
+
+
+def test_each_command_of_the_page_is_accepted() -> None:
+    page = (BASE_DIR / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    # Make hands on what the shell has unquoted once, and the shell that it starts does so again.
+    commands = [shlex.split(shlex.split(line, comments=True)[2].removeprefix("ARGS=")) for line in LINE.findall(page)]
+
+    assert len(commands) >= 5
+    for arguments in commands:
+        assert plan(*arguments)
 
 
 def plan(*arguments: str) -> list[str]:
