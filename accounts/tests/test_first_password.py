@@ -15,7 +15,7 @@ from conftest import BASE_DIR
 
 from .factories import log_in
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 PRODUCTION = {
     "ENVIRONMENT": "production",

