@@ -58,6 +58,7 @@ class Process(honcho.process.Process):
         for number in STOPS:
             # Not SIG_IGN, which that would inherit.
             signal.signal(number, _pass)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
         super().run(events, ignore_signals)
 
 
@@ -73,6 +74,12 @@ class Manager(honcho.manager.Manager):
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # As nohup has it.
             signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
         super().loop()
+
+    def _start(self) -> None:
+        # One that is just forked would answer a signal to the whole group as this process does, and never say that it has started.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+        super()._start()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
     def terminate(self) -> None:
         if self._all_started():

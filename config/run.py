@@ -49,8 +49,11 @@ def main() -> None:
     env = load()
     require_free_port(env.port)
     start_embedded_servers(env)
-    if status := _prepared():
-        sys.exit(status)
+    status = _prepared()
+    # From here a signal waits until the manager listens. What is raised in the midst of an import may be lost, so it is asked for as well.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    if status or _told:
+        sys.exit(status or 128 + _told[0])
 
     from .manager import Manager  # Only here: manage.py imports this module where honcho is not installed.
 
@@ -63,7 +66,11 @@ def main() -> None:
     sys.exit(0 if manager.returncode in STOPPED else manager.returncode)
 
 
+_told: list[int] = []
+
+
 def _end(number: int, _frame: Any) -> NoReturn:
+    _told.append(number)
     # A terminal that is closed tells it more than once.
     for each in STOPS:
         signal.signal(each, signal.SIG_IGN)
