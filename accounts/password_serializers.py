@@ -15,7 +15,7 @@ from common.serializers import StrictSerializer
 from .guessing import knows_password
 from .mail_tokens import EMAIL_VERIFICATION, PASSWORD_RESET, Purpose, user_of_token
 from .models import User
-from .serializers import NewPasswordField, check_new_password
+from .serializers import MAX_PASSWORD_LENGTH, NewPasswordField, check_new_password
 from .services import reset_password
 
 WRONG_PASSWORD = ErrorDetail("This is not your password.", "value_error")
@@ -25,7 +25,7 @@ EXAMPLE_TOKEN = "1.1vMxyz.Hq3kzJ1y0mX5cVb8nZt2wQe7rUi9oPaSdFg"  # noqa: S105 - w
 class PasswordChangeSerializer(StrictSerializer):
     example: ClassVar[dict[str, Any]] = {"current_password": "a long and winding road", "new_password": "the fool on the hill"}
 
-    current_password = StringField(max_length=128, write_only=True)
+    current_password = StringField(max_length=MAX_PASSWORD_LENGTH, write_only=True)
     new_password = NewPasswordField()
 
     def validate_current_password(self, value: str) -> str:

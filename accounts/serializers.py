@@ -23,6 +23,9 @@ from .models import (
     validate_not_blank,
 )
 
+# Of a password that is asked for as of a new one: who could set a longer one could not log in with it.
+MAX_PASSWORD_LENGTH = 128
+
 
 class NewPasswordField(StringField):
     """
@@ -30,7 +33,7 @@ class NewPasswordField(StringField):
     """
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"min_length": 8, "max_length": 128, "write_only": True, **kwargs})
+        super().__init__(**{"min_length": 8, "max_length": MAX_PASSWORD_LENGTH, "write_only": True, **kwargs})
 
 
 def check_new_password(value: str, user: User) -> str:
@@ -180,7 +183,7 @@ class LoginSerializer(serializers.Serializer[Any]):
     example = {"username": "alice", "password": "a long and winding road"}
 
     username = StringField(max_length=254, help_text="A username or an e-mail address, in any case.")
-    password = StringField(max_length=128)
+    password = StringField(max_length=MAX_PASSWORD_LENGTH)
 
     def to_internal_value(self, data: Any) -> Any:
         # A form is a QueryDict, whose repeated fields count once: the last.

@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 from common.tests.ports import free_port
 from common.tests.servers import started, wait_until
-from config.tests.environment import PATIENCE
+from config.tests.environment import PATIENT_QUERY
 
 SERVICES = {"cache": "REDIS_CACHE_URL", "rate_limit": "REDIS_RATE_LIMIT_URL", "queue": "REDIS_QUEUE_URL"}
 ALIASES = {"default": "cache", "throttle": "rate_limit"}
@@ -114,7 +114,7 @@ def own_redis(alias: str, settings: Any, folder: Path, program: str = "valkey-se
     Run a server that is the alias' one meanwhile; it is waited for as long as the suite's own.
     """
     server = OwnRedis(program, folder)
-    locate(settings, alias, f"{server.url}?socket_timeout={PATIENCE}&socket_connect_timeout={PATIENCE}")
+    locate(settings, alias, f"{server.url}?{PATIENT_QUERY}")
     server.start()
     try:
         yield server

@@ -18,6 +18,7 @@ from config.env import Environment
 
 # Seconds: a machine that stalls is not a Redis that is away.
 PATIENCE = 10
+PATIENT_QUERY = f"socket_timeout={PATIENCE}&socket_connect_timeout={PATIENCE}"
 TEST_DIR = Path(__file__).resolve().parents[2] / ".local" / "test"
 
 
@@ -45,9 +46,7 @@ def prepare_environment() -> None:
         os.environ[f"REDIS_{service}_URL"] = _redis_database(redis_url, slot * 3 + number)
     # Its timeout is no setting. What a URL says comes first.
     limits = os.environ["REDIS_RATE_LIMIT_URL"]
-    os.environ["REDIS_RATE_LIMIT_URL"] = (
-        f"{limits}{'&' if '?' in limits else '?'}socket_timeout={PATIENCE}&socket_connect_timeout={PATIENCE}"
-    )
+    os.environ["REDIS_RATE_LIMIT_URL"] = f"{limits}{'&' if '?' in limits else '?'}{PATIENT_QUERY}"
 
 
 def _take_slot() -> int:

@@ -8,8 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import IntegrityError
 
 from accounts.models import User
-
-MAX_PASSWORD_LENGTH = 128  # Login takes no longer one.
+from accounts.serializers import MAX_PASSWORD_LENGTH
 
 
 class Command(BaseCommand):
